@@ -1,0 +1,44 @@
+// Package format turns keys, values and states into bytes and back.
+//
+// A Format is stateless and safe for many goroutines. Decoding never panics, whatever the bytes: it gives the value or
+// an error. The package knows nothing of topics, brokers or databases.
+package format
+
+// Kind says what the bytes of a format are, which decides the column that holds them in a database.
+type Kind uint8
+
+const (
+	// Binary bytes have no form that a database knows.
+	Binary Kind = iota
+	// Text is valid UTF-8.
+	Text
+	// Document is one JSON document.
+	Document
+)
+
+// Format encodes and decodes values of one type.
+type Format[T any] interface {
+	// Name is how the format is called in listings, errors and drawings, such as "string" or "json".
+	Name() string
+	// Kind says what its bytes are.
+	Kind() Kind
+	// Append appends the encoding of value to dst and returns the extended slice, or an error where the value has no
+	// encoding. dst is left as it was up to its length either way.
+	Append(dst []byte, value T) ([]byte, error)
+	// Decode reads one value from data. It must not keep data, which is used again after it returns.
+	Decode(data []byte) (T, error)
+	// Show renders a value for people.
+	Show(value T) string
+}
+
+// Nullable is what a format also implements when some of its values stand for Kafka's null, which has no bytes at all:
+// a null key, or a null value (a tombstone). Bytes does, for a nil slice.
+type Nullable[T any] interface{ IsNull(value T) bool }
+
+// NullOf returns how a format tells null, or nil where none of its values is null.
+func NullOf[T any](f Format[T]) func(T) bool {
+	if n, ok := f.(Nullable[T]); ok {
+		return n.IsNull
+	}
+	return nil
+}

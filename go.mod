@@ -1,0 +1,3 @@
+module github.com/kappaflows/flows
+
+go 1.26.0

@@ -1,0 +1,37 @@
+package runtime
+
+import (
+	"context"
+	"time"
+)
+
+// Clock is the engine's source of time, so that tests decide how it passes.
+type Clock interface {
+	Now() time.Time
+	// After returns a channel that gets the time once d has passed, and a function that gives up on it.
+	After(d time.Duration) (<-chan time.Time, func())
+}
+
+// WallClock is the clock of the machine.
+var WallClock Clock = wallClock{}
+
+type wallClock struct{}
+
+func (wallClock) Now() time.Time { return time.Now() }
+
+func (wallClock) After(d time.Duration) (<-chan time.Time, func()) {
+	t := time.NewTimer(d)
+	return t.C, func() { t.Stop() }
+}
+
+// sleep waits for d or until ctx is done, and says whether d has passed.
+func sleep(ctx context.Context, clock Clock, d time.Duration) bool {
+	after, stop := clock.After(d)
+	defer stop()
+	select {
+	case <-after:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,139 @@
+package runtime
+
+import (
+	"context"
+	"time"
+
+	"github.com/kappaflows/flows/topic"
+)
+
+// Function is a function of any kind without its types: what the packages stateless, stateful and so on make of their
+// configs, and what the engine runs. It is inert data.
+type Function struct {
+	// Name is unique in an app; it names the consumer group, the checkpoints and the metrics.
+	Name string
+	// Kind is what people call it, such as "stateless" or "stateful".
+	Kind string
+	// Inputs are the topics that it reads.
+	Inputs []*topic.Spec
+	// Outputs are the topics that it may write.
+	Outputs []*topic.Spec
+	// State describes its state; nil where it has none.
+	State *State
+	// Apply runs the user's function on one message. state is what State.New or State.Decode returned for the
+	// message's key, changed in place; nil without State. It may panic: the engine makes an error of it.
+	Apply func(ctx context.Context, in *Input, state any) (topic.Records, error)
+	// Options are the knobs every kind has.
+	Options Options
+}
+
+// Input is a message on its way into a function.
+type Input struct {
+	topic.Raw
+	Topic     string
+	Partition int32
+}
+
+// State is how a function's states are kept.
+type State struct {
+	Table StateTable
+	// New returns a pointer to the zero state.
+	New func() any
+	// Decode returns a pointer to the state that data holds.
+	Decode func(data []byte) (any, error)
+	// Append appends the encoding of the state that the pointer leads to; zero says that it is the zero state, whose
+	// row is deleted.
+	Append func(dst []byte, state any) (data []byte, zero bool, err error)
+}
+
+// Options are the knobs that functions of every kind have. The zero value of each is a good default.
+type Options struct {
+	// Delivery is ExactlyOnce unless set. AtLeastOnce is for stateless functions only; they then need no database.
+	Delivery Delivery
+	// Start is where a partition that was never read begins: at its oldest record unless set.
+	Start Start
+	// SkipDeleted lets the function go on where the log deleted messages before it read them; else it stops and says
+	// how many.
+	SkipDeleted bool
+	// BatchMessages bounds the messages of one batch; 0 is 10,000.
+	BatchMessages int
+	// BatchBytes bounds the input bytes of one batch and, apart from it, the output bytes; 0 is 4 MiB.
+	BatchBytes int
+	// QueueBytes bounds what is read ahead for each partition; 0 is 4 MiB.
+	QueueBytes int
+	// CacheBytes bounds the states that each partition keeps in memory; 0 is 32 MiB.
+	CacheBytes int
+	// DrainTimeout is how long a partition may take to finish what it has begun when it must let go; 0 is 5 s.
+	DrainTimeout time.Duration
+}
+
+// Delivery is what a function promises.
+type Delivery uint8
+
+const (
+	// ExactlyOnce applies every message once and sends every output once, through the store.
+	ExactlyOnce Delivery = iota
+	// AtLeastOnce may apply a message and send its outputs again after a crash, and needs no store.
+	AtLeastOnce
+)
+
+func (d Delivery) String() string {
+	if d == AtLeastOnce {
+		return "at least once"
+	}
+	return "exactly once"
+}
+
+// Start is where a partition that was never read begins.
+type Start uint8
+
+const (
+	// Oldest begins at the oldest record there is.
+	Oldest Start = iota
+	// Newest begins behind the newest record there is when the partition is first claimed.
+	Newest
+)
+
+// Defaults of Options.
+const (
+	DefaultBatchMessages = 10_000
+	DefaultBatchBytes    = 4 << 20
+	DefaultQueueBytes    = 4 << 20
+	DefaultCacheBytes    = 32 << 20
+	DefaultDrainTimeout  = 5 * time.Second
+)
+
+// WithDefaults returns the options with every zero knob set to its default.
+func (o Options) WithDefaults() Options {
+	setDefault(&o.BatchMessages, DefaultBatchMessages)
+	setDefault(&o.BatchBytes, DefaultBatchBytes)
+	setDefault(&o.QueueBytes, DefaultQueueBytes)
+	setDefault(&o.CacheBytes, DefaultCacheBytes)
+	setDefault(&o.DrainTimeout, DefaultDrainTimeout)
+	return o
+}
+
+func setDefault[T ~int | ~int64](knob *T, value T) {
+	if *knob == 0 {
+		*knob = value
+	}
+}
+
+// Validate reports what is wrong with the options, one line a problem.
+func (o Options) Validate() (problems []string) {
+	for _, knob := range []struct {
+		name  string
+		value int64
+	}{
+		{"BatchMessages", int64(o.BatchMessages)},
+		{"BatchBytes", int64(o.BatchBytes)},
+		{"QueueBytes", int64(o.QueueBytes)},
+		{"CacheBytes", int64(o.CacheBytes)},
+		{"DrainTimeout", int64(o.DrainTimeout)},
+	} {
+		if knob.value < 0 {
+			problems = append(problems, knob.name+" is negative")
+		}
+	}
+	return problems
+}

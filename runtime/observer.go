@@ -1,0 +1,68 @@
+package runtime
+
+import "time"
+
+// Observer hears what the engine does, for metrics. It is called once a batch or more rarely, never once a message,
+// from many goroutines, and must be quick.
+type Observer interface {
+	// BatchDone is called when the outputs of a batch are acknowledged.
+	BatchDone(function string, partition TopicPartition, batch BatchStats)
+	// Happened counts an event, n times.
+	Happened(function string, partition TopicPartition, event Event, n int)
+}
+
+// BatchStats describes one batch.
+type BatchStats struct {
+	In, Out           int
+	InBytes, OutBytes int
+	// Load, Compute, Commit and Send are how long each stage took; Commit and Send include waiting for answers.
+	Load, Compute, Commit, Send time.Duration
+	// Latency is the time from the timestamp of the batch's oldest input to the acknowledgement of its outputs.
+	Latency time.Duration
+	// CacheHits and CacheMisses count the keys that were, and were not, in the cache.
+	CacheHits, CacheMisses int
+	// Lag is how many messages of the partition were not yet applied when the batch was taken, those in it excluded.
+	Lag int64
+}
+
+// Event is something rare that is worth counting.
+type Event uint8
+
+// The events.
+const (
+	// PartitionClaimed counts partitions that this process became the owner of.
+	PartitionClaimed Event = iota
+	// PartitionReleased counts partitions that it gave back.
+	PartitionReleased
+	// CommitFenced counts batches that were rolled back because another owner had claimed the partition.
+	CommitFenced
+	// StateConflict counts batches that were done again with locked rows, because several partitions write one key.
+	StateConflict
+	// OutputResent counts record batches that were sent again when a partition was claimed.
+	OutputResent
+	// OutputLost counts record batches that the log had acknowledged and lost, and that were sent again anew.
+	OutputLost
+	// Retried counts attempts that failed for an unavailable broker or database.
+	Retried
+	// EventCount is the number of events.
+	EventCount
+)
+
+// String returns the event's name as metrics have it.
+func (e Event) String() string {
+	names := [EventCount]string{
+		"partition_claimed", "partition_released", "commit_fenced", "state_conflict", "output_resent", "output_lost", "retried",
+	}
+	if e >= EventCount {
+		return "unknown"
+	}
+	return names[e]
+}
+
+// NoObserver hears nothing.
+var NoObserver Observer = noObserver{}
+
+type noObserver struct{}
+
+func (noObserver) BatchDone(string, TopicPartition, BatchStats) {}
+func (noObserver) Happened(string, TopicPartition, Event, int)  {}
