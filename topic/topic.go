@@ -7,6 +7,7 @@ package topic
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/kappaflows/flows/format"
@@ -38,6 +39,7 @@ func New[K, V any](name string, key format.Format[K], value format.Format[V], op
 		t.spec.ValueKind = value.Kind()
 		t.valueIsNull = format.NullOf(value)
 	}
+	t.spec.show = t.Show
 	for _, option := range options {
 		option(&t.spec)
 	}
@@ -79,6 +81,16 @@ type Spec struct {
 	Partition Partitioner
 	// Compacted topics keep the last record of each key where flows creates them.
 	Compacted bool
+
+	show func(key, value []byte) (keyText, valueText string, err error)
+}
+
+// Show renders a record of this topic as text, as Topic.Show does; as quoted bytes where no Topic made the Spec.
+func (s *Spec) Show(key, value []byte) (keyText, valueText string, err error) {
+	if s.show == nil {
+		return strconv.Quote(string(key)), strconv.Quote(string(value)), nil
+	}
+	return s.show(key, value)
 }
 
 // Option refines a topic's declaration.
