@@ -1,0 +1,112 @@
+// Package rows checks what a commit asks of the rows of a state table, for the drivers that have no database to refuse
+// it, and to name the row where a database did refuse.
+package rows
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/kappaflows/flows/format"
+	"github.com/kappaflows/flows/runtime"
+)
+
+// CheckBatch checks that the states of a batch are in the form that the port promises to drivers: columns of one length,
+// keys in order, none twice.
+func CheckBatch(batch *runtime.Commit) error {
+	writes, deletes := batch.Writes, batch.Deletes
+	n, fresh := len(writes.Keys), 0
+	for _, f := range writes.Fresh {
+		if f {
+			fresh++
+		}
+	}
+	switch {
+	case len(writes.States) != n || len(writes.Versions) != n || len(writes.Fresh) != n || len(deletes.Versions) != len(deletes.Keys):
+		return fmt.Errorf("table %q: the columns of a batch have different lengths", batch.Table)
+	case fresh != writes.FreshRows:
+		return fmt.Errorf("table %q: %d rows are fresh, FreshRows is %d", batch.Table, fresh, writes.FreshRows)
+	case !ascending(writes.Keys) || !ascending(deletes.Keys) || overlap(writes.Keys, deletes.Keys):
+		return fmt.Errorf("table %q: the keys of a batch are not in order or not unique", batch.Table)
+	}
+	return nil
+}
+
+func ascending(keys []string) bool {
+	for i := 1; i < len(keys); i++ {
+		if keys[i-1] >= keys[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// overlap says whether two ascending lists have a key in common.
+func overlap(a, b []string) bool {
+	for len(a) > 0 && len(b) > 0 {
+		switch {
+		case a[0] < b[0]:
+			a = a[1:]
+		case a[0] > b[0]:
+			b = b[1:]
+		default:
+			return true
+		}
+	}
+	return false
+}
+
+// CheckStates checks that the table's columns can hold the keys and states, and names the first key where not.
+func CheckStates(table runtime.StateTable, writes runtime.StateWrites) error {
+	for i, key := range writes.Keys {
+		if table.Key != format.Binary {
+			if err := checkText(key); err != nil {
+				return fmt.Errorf("table %q: key %q: %w", table.Name, key, err)
+			}
+		}
+		if table.State == format.Document {
+			if err := checkDocument(writes.States[i]); err != nil {
+				return fmt.Errorf("table %q: state of key %q: %w", table.Name, key, err)
+			}
+		}
+	}
+	return nil
+}
+
+func checkText(key string) error {
+	if strings.IndexByte(key, 0) >= 0 {
+		return errors.New("text in a database can't hold a NUL character")
+	}
+	if !utf8.ValidString(key) {
+		return errors.New("not valid UTF-8")
+	}
+	return nil
+}
+
+func checkDocument(state []byte) error {
+	if !json.Valid(state) || !utf8.Valid(state) {
+		return errors.New("not a JSON document")
+	}
+	if escapesNUL(state) {
+		return errors.New("JSON in a database can't hold a NUL character")
+	}
+	return nil
+}
+
+// escapesNUL says whether a valid JSON document has the escape \u0000 in a string: a backslash that is not itself
+// escaped, and then u0000.
+func escapesNUL(document []byte) bool {
+	for {
+		i := bytes.IndexByte(document, '\\')
+		if i < 0 || i+1 >= len(document) {
+			return false
+		}
+		if bytes.HasPrefix(document[i+1:], []byte("u0000")) {
+			return true
+		}
+		document = document[i+2:]
+	}
+}
