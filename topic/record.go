@@ -2,6 +2,7 @@ package topic
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -16,7 +17,9 @@ type Record struct {
 
 // more holds what few records have, so that most stay small.
 type more struct {
-	headers   Headers
+	headers Headers
+	// handed is how many of the headers, from the first, are those of a message and not the function's own.
+	handed    int
 	timestamp time.Time
 	err       error
 }
@@ -28,27 +31,35 @@ type Records []Record
 // the record is returned.
 func (t *Topic[K, V]) Record(key K, value V) Record {
 	r := Record{spec: &t.spec}
-	buf := t.arena.take()
-	defer t.arena.give(buf)
-	start := len(buf.bytes)
-	encoded, err := t.key.Append(buf.bytes, key)
+	c := t.arena.take()
+	free := c.free()
+	encoded, err := t.key.Append(free, key)
 	if err != nil {
+		t.arena.give(c)
 		return r.fail("key", t.spec.KeyFormat, err)
 	}
 	middle := len(encoded)
 	if encoded, err = t.value.Append(encoded, value); err != nil {
+		t.arena.give(c)
 		return r.fail("value", t.spec.ValueFormat, err)
 	}
-	r.key = encoded[start:middle:middle]
-	r.value = encoded[middle:len(encoded):len(encoded)]
-	buf.bytes = encoded
-	if t.keyIsNull != nil && t.keyIsNull(key) {
-		r.key = nil
+	c.use(len(encoded))
+	t.arena.give(c)
+	if t.keyIsNull == nil || !t.keyIsNull(key) {
+		r.key = notNull(encoded[:middle:middle])
 	}
-	if t.valueIsNull != nil && t.valueIsNull(value) {
-		r.value = nil
+	if t.valueIsNull == nil || !t.valueIsNull(value) {
+		r.value = notNull(encoded[middle:len(encoded):len(encoded)])
 	}
 	return r
+}
+
+// notNull keeps a format that appends nothing to nothing from making a null.
+func notNull(encoded []byte) []byte {
+	if encoded == nil {
+		return []byte{}
+	}
+	return encoded
 }
 
 // Tombstone makes an output whose value is null: Kafka's way to say that the key is deleted.
@@ -59,7 +70,7 @@ func (t *Topic[K, V]) Tombstone(key K) Record {
 		return r.fail("key", t.spec.KeyFormat, err)
 	}
 	if t.keyIsNull == nil || !t.keyIsNull(key) {
-		r.key = encoded
+		r.key = notNull(encoded)
 	}
 	return r
 }
@@ -67,14 +78,12 @@ func (t *Topic[K, V]) Tombstone(key K) Record {
 // smallKey is the space a tombstone's key starts with.
 const smallKey = 32
 
-// Passed makes a record for the topic of the bytes of a message, unchanged. It is for functions that hand on messages
-// without looking inside, and for the framework; the bytes must be of the topic's formats.
+// Passed makes a record for the topic of the bytes of a message, unchanged: key, value, headers and, as its input's,
+// the timestamp. It is for functions that hand on messages without looking inside, and for the framework; the bytes must
+// be of the topic's formats, and stay as they are for as long as the record is used.
 func (t *Topic[K, V]) Passed(raw *Raw) Record {
 	r := Record{spec: &t.spec, key: raw.Key, value: raw.Value}
-	if len(raw.Headers) > 0 {
-		r.more = &more{headers: raw.Headers}
-	}
-	return r
+	return r.WithHeadersOf(raw.Headers)
 }
 
 func (r Record) fail(part, formatName string, err error) Record {
@@ -86,6 +95,23 @@ func (r Record) fail(part, formatName string, err error) Record {
 func (r Record) WithHeader(key string, value []byte) Record {
 	m := r.extended()
 	m.headers = append(m.headers[:len(m.headers):len(m.headers)], Header{Key: key, Value: value})
+	r.more = m
+	return r
+}
+
+// WithHeadersOf returns the record with the headers of a message before its own, those of the framework included: the
+// way to hand them on.
+func (r Record) WithHeadersOf(headers Headers) Record {
+	if len(headers) == 0 {
+		return r
+	}
+	m := r.extended()
+	if len(m.headers) == 0 {
+		m.headers, m.handed = headers[:len(headers):len(headers)], len(headers)
+	} else {
+		m.headers = slices.Insert(slices.Clone(m.headers), m.handed, headers...)
+		m.handed += len(headers)
+	}
 	r.more = m
 	return r
 }
@@ -121,6 +147,14 @@ func (r *Record) Headers() Headers {
 		return nil
 	}
 	return r.more.headers
+}
+
+// OwnHeaders returns the headers that the function gave the record, without those handed on from a message.
+func (r *Record) OwnHeaders() Headers {
+	if r.more == nil {
+		return nil
+	}
+	return r.more.headers[r.more.handed:]
 }
 
 // Timestamp returns the record's own timestamp, zero where it takes its input's.

@@ -46,8 +46,13 @@ func New[K, V any](name string, key format.Format[K], value format.Format[V], op
 	return t
 }
 
-// Spec returns the untyped description of the topic.
-func (t *Topic[K, V]) Spec() *Spec { return &t.spec }
+// Spec returns the untyped description of the topic; nil for a nil topic.
+func (t *Topic[K, V]) Spec() *Spec {
+	if t == nil {
+		return nil
+	}
+	return &t.spec
+}
 
 // KeyFormat returns the format of the topic's keys.
 func (t *Topic[K, V]) KeyFormat() format.Format[K] { return t.key }
@@ -67,6 +72,17 @@ type Declared interface {
 
 // List declares topics of any types, for example the Outputs of a function.
 type List []Declared
+
+// Specs returns the untyped descriptions of the topics, in order; nil for one that is nil.
+func (l List) Specs() []*Spec {
+	specs := make([]*Spec, len(l))
+	for i, t := range l {
+		if t != nil {
+			specs[i] = t.Spec()
+		}
+	}
+	return specs
+}
 
 func (t *Topic[K, V]) sealed() {}
 
