@@ -2,14 +2,19 @@ package runtime
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // Config is what an Engine runs and with what.
 type Config struct {
 	Functions []*Function
 	Log       Log
-	// Store may be nil where no function needs one.
+	// Store may be nil where every function is AtLeastOnce.
 	Store Store
 	// Clock, Observer and Logger are WallClock, NoObserver and a logger that discards unless set.
 	Clock    Clock
@@ -19,18 +24,136 @@ type Config struct {
 
 // Engine runs functions.
 type Engine struct {
-	config Config
+	config   Config
+	trackers []*tracker
+
+	mutex sync.Mutex
+	// reached is the highest position of each partition that this process saw committed, across ownerships.
+	reached map[CheckpointKey]int64
 }
 
 // New returns an engine; it does nothing until Run.
-func New(config Config) *Engine { return &Engine{config: config} }
+func New(config Config) *Engine {
+	if config.Clock == nil {
+		config.Clock = WallClock
+	}
+	if config.Observer == nil {
+		config.Observer = NoObserver
+	}
+	if config.Logger == nil {
+		config.Logger = slog.New(slog.DiscardHandler)
+	}
+	e := &Engine{config: config, reached: map[CheckpointKey]int64{}}
+	for _, f := range config.Functions {
+		e.trackers = append(e.trackers, newTracker(f, config.Clock))
+	}
+	return e
+}
+
+// ErrNoStore says that a function needs a store and there is none.
+var ErrNoStore = errors.New("exactly once needs a store; set one, or make the function's delivery at least once")
 
 // Run runs the functions until ctx is done, then drains and returns nil; or until one of them fails, which is the
-// error. It owns every goroutine that it starts. It expects topics and tables to be there (see Store.Migrate).
+// error, a *FunctionError. It owns every goroutine that it starts. It expects topics and tables to be there (see
+// Store.Migrate).
 func (e *Engine) Run(ctx context.Context) error {
-	<-ctx.Done()
-	return nil
+	for _, f := range e.config.Functions {
+		if e.config.Store == nil && f.Options.Delivery == ExactlyOnce {
+			return &FunctionError{Function: f.Name, Err: ErrNoStore}
+		}
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	for i, f := range e.config.Functions {
+		group.Go(func() error {
+			if err := e.runFunction(ctx, f, e.trackers[i]); err != nil {
+				return &FunctionError{Function: f.Name, Err: err}
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// runFunction is a member of the function's group until ctx is done.
+func (e *Engine) runFunction(ctx context.Context, f *Function, t *tracker) error {
+	defer t.left()
+	options := f.Options.WithDefaults()
+	group := Group{Name: f.Name, Assigned: t.assigned, Release: options.DrainTimeout + releaseMargin}
+	for _, input := range f.Inputs {
+		group.Topics = append(group.Topics, input.Name)
+	}
+	err := e.config.Log.Join(ctx, group, func(ctx context.Context, held Held) error {
+		return e.runPartition(ctx, f, options, t, held)
+	})
+	if err != nil && ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, ErrUnavailable)) {
+		return nil
+	}
+	return err
+}
+
+// releaseMargin is what a partition may be held for beyond draining, so that draining ends by itself.
+const releaseMargin = DefaultDrainTimeout / 2
+
+func (e *Engine) runPartition(ctx context.Context, f *Function, options Options, t *tracker, held Held) error {
+	status, done := t.own(held.TopicPartition)
+	defer done()
+	key := CheckpointKey{Function: f.Name, TopicPartition: held.TopicPartition}
+	o := &owner{
+		function: f, options: options, held: held, log: e.config.Log, store: e.config.Store, clock: e.config.Clock,
+		observer: e.config.Observer, status: status, durable: options.Delivery == ExactlyOnce, reached: e.reachedOf(key),
+		logger: e.config.Logger.With("function", f.Name, "topic", held.Topic, "partition", held.Partition),
+	}
+	if !o.durable {
+		o.store = groupStore{log: e.config.Log}
+	}
+	defer func() { e.setReached(key, o.reached) }()
+	return o.run(ctx)
+}
+
+func (e *Engine) reachedOf(key CheckpointKey) int64 {
+	e.mutex.Lock()
+	defer e.mutex.Unlock()
+	if reached, ok := e.reached[key]; ok {
+		return reached
+	}
+	return -1
+}
+
+func (e *Engine) setReached(key CheckpointKey, reached int64) {
+	e.mutex.Lock()
+	defer e.mutex.Unlock()
+	e.reached[key] = reached
 }
 
 // Status returns what each function is doing now, in the order of Config.Functions. It may be called at any time.
-func (e *Engine) Status() []Status { return nil }
+func (e *Engine) Status() []Status {
+	statuses := make([]Status, 0, len(e.trackers))
+	for _, t := range e.trackers {
+		statuses = append(statuses, t.snapshot())
+	}
+	return statuses
+}
+
+// groupStore stands in for a store where a function needs none: the position is the offset that the group committed.
+type groupStore struct{ log Log }
+
+func (s groupStore) Claim(ctx context.Context, key CheckpointKey) (Checkpoint, error) {
+	next, err := s.log.Committed(ctx, key.Function, key.TopicPartition)
+	if err != nil {
+		return Checkpoint{}, fmt.Errorf("committed offset: %w", err)
+	}
+	return Checkpoint{CheckpointKey: key, Fresh: next < 0, Next: next, Identity: Identity{ProducerID: -1}}, nil
+}
+
+func (groupStore) Commit(context.Context, *Commit) error { return nil }
+
+func (groupStore) Load(context.Context, string, []string) ([]StateRow, error) { return nil, nil }
+
+func (groupStore) CommitLocked(context.Context, string, []string, func([]StateRow) (*Commit, error)) error {
+	return nil
+}
+
+func (groupStore) Migrate(context.Context, []StateTable) error               { return nil }
+func (groupStore) Checkpoints(context.Context, string) ([]Checkpoint, error) { return nil, nil }
+func (groupStore) Ping(context.Context) error                                { return nil }
+func (groupStore) Close() error                                              { return nil }

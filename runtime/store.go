@@ -97,7 +97,7 @@ type StateRow struct {
 // Commit is one batch as the store sees it.
 type Commit struct {
 	CheckpointKey
-	// Epoch and From fence: the row must be at both.
+	// Epoch and From fence: the row must be at both. A row that was never committed is at any From.
 	Epoch int64
 	From  int64
 	// Next is the new position; it may equal From where only pending outputs change.

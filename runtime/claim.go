@@ -1,0 +1,162 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// claim is one ownership of a partition: from the raise of its epoch until it is given back or something fails.
+type claim struct {
+	*owner
+	cp       Checkpoint
+	info     TopicInfo
+	identity Identity
+	outlets  map[TopicPartition]outlet
+	next     int64
+	// ordinal is the one of the first new batch.
+	ordinal int64
+	settled []*pending
+}
+
+// take makes this process the owner of the partition: raises the epoch, checks that log and store fit together, and
+// sees to it that every pending batch of outputs is in the log. Reading starts at claim.next.
+func (o *owner) take(ctx context.Context) (*claim, error) {
+	info, err := o.log.Describe(ctx, o.held.Topic)
+	if err != nil {
+		return nil, fmt.Errorf("input topic %s: %w", o.held.Topic, err)
+	}
+	cp, err := o.store.Claim(ctx, CheckpointKey{Function: o.function.Name, TopicPartition: o.held.TopicPartition})
+	if err != nil {
+		return nil, fmt.Errorf("claim checkpoint: %w", err)
+	}
+	c := &claim{owner: o, cp: cp, info: info, identity: cp.Identity, next: cp.Next}
+	if c.outlets, err = decodeOutlets(cp.Sequences); err != nil {
+		return nil, fmt.Errorf("checkpoint of topic %s partition %d: %w", o.held.Topic, o.held.Partition, err)
+	}
+	if c.settled, err = decodeSlots(cp.Pending); err != nil {
+		return nil, fmt.Errorf("checkpoint of topic %s partition %d: %w", o.held.Topic, o.held.Partition, err)
+	}
+	if err := c.position(ctx); err != nil {
+		return nil, err
+	}
+	if err := c.identify(ctx); err != nil {
+		return nil, err
+	}
+	if cp.Next < 0 {
+		if err := c.begin(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if err := c.settle(ctx); err != nil {
+		return nil, err
+	}
+	o.observer.Happened(o.function.Name, o.held.TopicPartition, PartitionClaimed, 1)
+	return c, nil
+}
+
+// position decides where reading starts, and refuses where log and store contradict each other.
+func (c *claim) position(ctx context.Context) error {
+	start, end, err := c.log.Bounds(ctx, c.held.TopicPartition)
+	if err != nil {
+		return fmt.Errorf("bounds of topic %s partition %d: %w", c.held.Topic, c.held.Partition, err)
+	}
+	if never := c.cp.Next < 0; never {
+		c.next = start
+		if c.options.Start == Newest {
+			c.next = end
+		}
+	} else if c.cp.TopicID != c.info.ID && c.cp.TopicID != (TopicID{}) && c.info.ID != (TopicID{}) {
+		return fmt.Errorf("topic %s: %w; reset function %s to read it from its start", c.held.Topic, ErrTopicRecreated, c.function.Name)
+	}
+	if err := c.compare(ctx, end); err != nil {
+		return err
+	}
+	if c.next < start {
+		gone := &DeletedError{Position: Position{TopicPartition: c.held.TopicPartition, Offset: c.next}, Start: start}
+		if !c.options.SkipDeleted {
+			return gone
+		}
+		c.logger.Warn("going on without deleted messages", "err", gone)
+		c.skipped = start
+	}
+	return nil
+}
+
+// begin writes down where a partition that was never read begins, so that a crash before the first batch does not move
+// the beginning.
+func (c *claim) begin(ctx context.Context) error {
+	commit := &Commit{CheckpointKey: c.cp.CheckpointKey, Epoch: c.cp.Epoch, From: c.next, Next: c.next, TopicID: c.info.ID, Identity: c.identity}
+	if err := c.store.Commit(ctx, commit); err != nil {
+		return fmt.Errorf("commit first position: %w", err)
+	}
+	if !c.durable {
+		c.held.Mark(c.next)
+	}
+	return nil
+}
+
+// compare refuses a store that knows less than the log or this process: one that went back in time.
+func (c *claim) compare(ctx context.Context, end int64) error {
+	committed, err := c.log.Committed(ctx, c.function.Name, c.held.TopicPartition)
+	if err != nil {
+		return fmt.Errorf("committed offset of group %s: %w", c.function.Name, err)
+	}
+	reached := max(committed, c.reached)
+	if c.durable && c.next < reached {
+		return fmt.Errorf("topic %s partition %d: %w: the checkpoint is at offset %d, but the function had reached %d; "+
+			"restore the store or reset function %s", c.held.Topic, c.held.Partition, ErrStoreBehind, c.next, reached, c.function.Name)
+	}
+	if c.next > end {
+		return fmt.Errorf("topic %s partition %d: the checkpoint is at offset %d, but the topic ends at %d: "+
+			"the log lost messages; reset function %s", c.held.Topic, c.held.Partition, c.next, end, c.function.Name)
+	}
+	return nil
+}
+
+// identify sees to it that there is a producer identity, and that the broker has not more from it than we know of.
+func (c *claim) identify(ctx context.Context) (err error) {
+	for _, p := range c.settled {
+		c.ordinal = max(c.ordinal, p.ordinal)
+	}
+	c.ordinal++
+	if len(c.function.Outputs) == 0 {
+		return nil
+	}
+	if c.identity.ProducerID < 0 {
+		if c.identity, err = c.log.NewIdentity(ctx); err != nil {
+			return fmt.Errorf("producer identity: %w", err)
+		}
+		return nil
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(identityChecks)
+	for key, o := range c.outlets {
+		group.Go(func() error { return c.checkOutlet(ctx, key, o) })
+	}
+	return group.Wait()
+}
+
+// identityChecks is how many output partitions are asked about at once.
+const identityChecks = 8
+
+func (c *claim) checkOutlet(ctx context.Context, key TopicPartition, o outlet) error {
+	state, err := c.log.Producer(ctx, key, c.identity.ProducerID)
+	switch {
+	case errors.Is(err, errors.ErrUnsupported), errors.Is(err, ErrDenied):
+		// The check is one of several; without the right or the means, the others must do.
+		return nil
+	case err != nil:
+		return fmt.Errorf("producer state of topic %s partition %d: %w", key.Topic, key.Partition, err)
+	case !state.Known || state.Epoch < c.identity.Epoch:
+		return nil
+	}
+	ahead := state.Epoch > c.identity.Epoch || behind(o.next, advance(state.LastSequence, 1)) > 0
+	if !ahead {
+		return nil
+	}
+	return fmt.Errorf("topic %s partition %d: %w: the log has outputs of function %s that the checkpoint does not know; "+
+		"restore the store or reset the function", key.Topic, key.Partition, ErrStoreBehind, c.function.Name)
+}

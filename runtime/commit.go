@@ -1,0 +1,147 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// idleAfter is how long a partition is quiet before its acknowledged batches are cleared from the checkpoint.
+const idleAfter = time.Second
+
+// commit commits batches in order and hands them to the sender. When the partition is quiet, and at the end, it clears
+// what is acknowledged from the checkpoint, so that nothing is left in doubt.
+func (p *pipeline) commit(work context.Context) error {
+	last, err := p.commitAll(work)
+	close(p.sends)
+	if err != nil {
+		return err
+	}
+	if err := wait(work, p.acking, func() bool { return p.acked.Load() >= last }); err != nil {
+		return err
+	}
+	return p.clear(work)
+}
+
+// commitAll commits until there are no more batches; last is the ordinal behind the last one.
+func (p *pipeline) commitAll(work context.Context) (last int64, err error) {
+	last = p.ordinal
+	for {
+		b, err := p.nextBatch(work)
+		if b == nil || err != nil {
+			return last, err
+		}
+		void, err := p.commitBatch(work, b)
+		if err != nil {
+			return last, err
+		}
+		if void {
+			continue
+		}
+		last = b.ordinal + 1
+		select {
+		case p.sends <- b:
+		case <-work.Done():
+			return last, work.Err()
+		}
+	}
+}
+
+// nextBatch waits for a batch, nil when there are no more, and clears the checkpoint while it is idle.
+func (p *pipeline) nextBatch(work context.Context) (*batch, error) {
+	for {
+		b, idle, err := p.waitBatch(work)
+		if err != nil || !idle {
+			return b, err
+		}
+		if err := p.clear(work); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (p *pipeline) waitBatch(work context.Context) (b *batch, idle bool, err error) {
+	var quiet <-chan time.Time
+	if p.durable && p.ledger.occupied() {
+		after, stop := p.clock.After(idleAfter)
+		defer stop()
+		quiet = after
+	}
+	select {
+	case b = <-p.commits:
+		return b, false, nil
+	case <-quiet:
+		return nil, true, nil
+	case <-work.Done():
+		return nil, false, work.Err()
+	}
+}
+
+// clear frees the slots of acknowledged batches, if there are any.
+func (p *pipeline) clear(work context.Context) error {
+	acked := p.acked.Load()
+	if !p.durable || !p.ledger.clearable(acked) {
+		return nil
+	}
+	if err := p.store.Commit(work, p.ledger.commit(nil, acked, p.takeOffsets())); err != nil {
+		return fmt.Errorf("clear checkpoint: %w", err)
+	}
+	return nil
+}
+
+// commitBatch commits one batch in one transaction, once there is room for its outputs in the checkpoint. A batch is
+// void when the function failed in it.
+func (p *pipeline) commitBatch(work context.Context, b *batch) (void bool, err error) {
+	if err := wait(work, p.acking, func() bool { return p.ledger.room(p.acked.Load()) }); err != nil {
+		return false, err
+	}
+	start := p.clock.Now()
+	if b.locked != nil {
+		defer close(b.locked.done)
+		err = p.commitLocked(work, b)
+	} else {
+		err = p.store.Commit(work, p.ledger.commit(b, p.acked.Load(), p.takeOffsets()))
+	}
+	switch {
+	case errors.Is(err, errVoid):
+		return true, nil
+	case err != nil:
+		return false, fmt.Errorf("commit offsets %d to %d: %w", b.from, b.next-1, err)
+	}
+	b.stats.Commit = p.clock.Now().Sub(start)
+	p.succeeded(b)
+	return false, nil
+}
+
+func (p *pipeline) commitLocked(work context.Context, b *batch) error {
+	return p.store.CommitLocked(work, p.ledger.table, b.locked.keys, func(rows []StateRow) (*Commit, error) {
+		if err := b.locked.compute(rows); err != nil {
+			return nil, err
+		}
+		return p.ledger.commit(b, p.acked.Load(), p.takeOffsets()), nil
+	})
+}
+
+// calm is how many batches without a conflict make earlier conflicts forgotten.
+const calm = 256
+
+func (p *pipeline) succeeded(b *batch) {
+	if b.locked == nil {
+		if p.calm++; p.calm == calm {
+			p.conflicts = 0
+		}
+	}
+	p.reached = b.next
+	p.committed.Store(b.ordinal + 1)
+	tell(p.committing)
+}
+
+// takeOffsets returns the acknowledged offsets that the ledger does not have yet.
+func (p *pipeline) takeOffsets() map[TopicPartition]int64 {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	taken := p.offsets
+	p.offsets = make(map[TopicPartition]int64, len(taken))
+	return taken
+}

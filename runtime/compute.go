@@ -1,0 +1,218 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/kappaflows/flows/topic"
+)
+
+// compute reads messages and makes batches of them until reading is done. The user's function runs under work, so that
+// a message that was begun is finished when the partition is given back.
+func (p *pipeline) compute(reading, work context.Context) error {
+	defer close(p.commits)
+	var backlog []topic.Raw
+	locked := lockedBatches(p.conflicts)
+	for ordinal := p.ordinal; reading.Err() == nil; ordinal++ {
+		var err error
+		if len(backlog) == 0 {
+			if backlog, err = p.read(reading, backlog); err != nil || len(backlog) == 0 {
+				return err
+			}
+		}
+		b := p.batch(ordinal)
+		n, err := p.make(reading, work, b, backlog, p.function.State != nil && locked > 0)
+		if err != nil {
+			return err
+		}
+		backlog = rest(backlog, n)
+		locked--
+	}
+	return nil
+}
+
+// lockedBatches is how many batches are done with locked rows after so many conflicts in a row.
+func lockedBatches(conflicts int) int {
+	const doublings = 6
+	if conflicts == 0 {
+		return 0
+	}
+	return 1 << min(conflicts, doublings)
+}
+
+// rest returns the messages behind the first n, at the front of the same space.
+func rest(messages []topic.Raw, n int) []topic.Raw {
+	left := copy(messages, messages[n:])
+	clear(messages[left:])
+	return messages[:left]
+}
+
+// read waits for messages; none are returned only when ctx is done.
+func (p *pipeline) read(ctx context.Context, backlog []topic.Raw) ([]topic.Raw, error) {
+	backlog, err := p.reader.Read(ctx, backlog[:0], p.options.BatchMessages)
+	switch {
+	case ctx.Err() != nil:
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("read topic %s partition %d: %w", p.held.Topic, p.held.Partition, err)
+	default:
+		return backlog, nil
+	}
+}
+
+// batch returns an empty batch.
+func (p *pipeline) batch(ordinal int64) *batch {
+	var b *batch
+	select {
+	case b = <-p.free:
+	default:
+		b = &batch{}
+	}
+	b.reset(ordinal)
+	return b
+}
+
+// make makes a batch of the first messages and hands it on; it returns how many messages are in it. Where the function
+// fails on one, the messages before it become the batch, so that it comes first in the next; the first one's failure is
+// the error.
+func (p *pipeline) make(reading, work context.Context, b *batch, messages []topic.Raw, locked bool) (int, error) {
+	for {
+		n, failed, err := p.run(reading, work, b, messages, locked)
+		if err != nil {
+			return 0, err
+		}
+		if failed == nil {
+			p.processor.cache.shrink(p.committed.Load())
+			return n, nil
+		}
+		if err := p.await(work, b.ordinal); err != nil {
+			return 0, err
+		}
+		p.processor.forget(b)
+		if failed.index == 0 {
+			return 0, p.failure(&messages[0], failed.err)
+		}
+		messages = messages[:failed.index]
+		b.reset(b.ordinal)
+	}
+}
+
+// run computes a batch and hands it to the committer.
+func (p *pipeline) run(reading, work context.Context, b *batch, messages []topic.Raw, locked bool) (n int, failed *failedAt, err error) {
+	p.processor.router.spread = uint32(b.ordinal)
+	if locked {
+		return p.runLocked(reading, work, b, messages)
+	}
+	n, failed, err = p.processor.run(work, reading.Done(), b, messages, p.identity)
+	if err != nil || failed != nil {
+		return 0, failed, err
+	}
+	p.measureLag(b)
+	return n, nil, p.hand(work, b)
+}
+
+// measureLag notes how many messages wait behind the batch, as far as the reader knows.
+func (p *pipeline) measureLag(b *batch) {
+	if end := p.reader.End(); end >= 0 {
+		b.stats.Lag = max(0, end-b.next)
+	}
+}
+
+// runLocked does the same with the rows of the messages' keys locked. The function is then called by the committer's
+// goroutine, inside the transaction, while this one waits.
+func (p *pipeline) runLocked(reading, work context.Context, b *batch, messages []topic.Raw) (n int, failed *failedAt, err error) {
+	if err := p.await(work, b.ordinal); err != nil {
+		return 0, nil, err
+	}
+	job := &lockedJob{keys: distinctKeys(messages), done: make(chan struct{})}
+	job.compute = func(rows []StateRow) error {
+		job.n, job.failed, err = p.processor.runWith(work, reading.Done(), b, messages, job.keys, rows, p.identity)
+		if job.failed != nil {
+			return errVoid
+		}
+		return err
+	}
+	b.locked = job
+	if err := p.hand(work, b); err != nil {
+		return 0, nil, err
+	}
+	select {
+	case <-job.done:
+		return job.n, job.failed, nil
+	case <-work.Done():
+		return 0, nil, work.Err()
+	}
+}
+
+// lockedJob is a batch that is computed while its rows are locked.
+type lockedJob struct {
+	keys    []string
+	compute func(rows []StateRow) error
+	// n and failed are the result once done is closed.
+	n      int
+	failed *failedAt
+	done   chan struct{}
+}
+
+// errVoid rolls back a batch that the function failed in.
+var errVoid = errors.New("the batch is void")
+
+func distinctKeys(messages []topic.Raw) []string {
+	keys := make([]string, 0, len(messages))
+	for i := range messages {
+		keys = append(keys, string(messages[i].Key))
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}
+
+// hand gives a batch to the committer.
+func (p *pipeline) hand(work context.Context, b *batch) error {
+	select {
+	case p.commits <- b:
+		return nil
+	case <-work.Done():
+		return work.Err()
+	}
+}
+
+// await waits until every batch below ordinal is committed.
+func (p *pipeline) await(work context.Context, ordinal int64) error {
+	return wait(work, p.committing, func() bool { return p.committed.Load() >= ordinal })
+}
+
+// wait waits until done is true, which it asks again whenever it is told.
+func wait(ctx context.Context, told <-chan struct{}, done func() bool) error {
+	for !done() {
+		select {
+		case <-told:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// tell wakes the one who waits.
+func tell(waiter chan<- struct{}) {
+	select {
+	case waiter <- struct{}{}:
+	default:
+	}
+}
+
+// failure is the error of a message that the function cannot be applied to.
+func (p *pipeline) failure(message *topic.Raw, err error) error {
+	var panicked *PanicError
+	if errors.As(err, &panicked) {
+		p.logger.Error("the function panicked", "offset", message.Offset, "panic", panicked.Value, "stack", string(panicked.Stack))
+	}
+	return &MessageError{
+		Function: p.function.Name,
+		Position: Position{TopicPartition: p.held.TopicPartition, Offset: message.Offset},
+		Key:      message.Key,
+		Err:      err,
+	}
+}

@@ -1,0 +1,118 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+)
+
+// owner runs one function on one partition for as long as the group leaves it to this process. It claims the
+// partition, processes it, and when something fails that may pass, claims it again: there is one way to recover from
+// everything, and it is the way of a new process after a crash.
+type owner struct {
+	function *Function
+	options  Options
+	held     Held
+	log      Log
+	store    Store
+	clock    Clock
+	observer Observer
+	logger   *slog.Logger
+	status   *partitionTracker
+	// durable says that the store is a real one: outputs are kept until acknowledged, positions outlive the process.
+	durable bool
+	// reached is the highest position that this process saw committed; -1 before.
+	reached int64
+	// skipped is the offset to which deleted messages are passed over.
+	skipped int64
+	// conflicts is how many state conflicts there were in a row.
+	conflicts int
+}
+
+// Waits between attempts.
+const (
+	firstWait = 100 * time.Millisecond
+	longWait  = 5 * time.Second
+	// fencedWait is how long a fenced owner waits before it claims again, for a process that is no longer the group's
+	// choice to find that out.
+	fencedWait = time.Second
+)
+
+// run processes the partition until ctx is done, which is no error, or something final fails.
+func (o *owner) run(ctx context.Context) error {
+	defer o.observer.Happened(o.function.Name, o.held.TopicPartition, PartitionReleased, 1)
+	waits := &backoff.ExponentialBackOff{
+		InitialInterval: firstWait, MaxInterval: longWait, Multiplier: 2, RandomizationFactor: backoff.DefaultRandomizationFactor,
+	}
+	waits.Reset()
+	for {
+		before := o.reached
+		err := o.attempt(ctx)
+		if o.reached > before {
+			waits.Reset()
+		}
+		wait, fatal := o.judge(err, waits)
+		if ctx.Err() != nil && !final(fatal) {
+			return nil
+		}
+		if fatal != nil {
+			return fatal
+		}
+		if !sleep(ctx, o.clock, wait) {
+			return nil
+		}
+	}
+}
+
+// final says that an error is worth reporting even though the partition is being given back.
+func final(err error) bool {
+	return err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
+}
+
+// judge decides what to do after an attempt: wait and claim again, or give up.
+func (o *owner) judge(err error, waits *backoff.ExponentialBackOff) (wait time.Duration, fatal error) {
+	var message *MessageError
+	switch {
+	case err == nil:
+		return 0, nil
+	case errors.As(err, &message):
+		return 0, err
+	case errors.Is(err, ErrFenced):
+		o.observer.Happened(o.function.Name, o.held.TopicPartition, CommitFenced, 1)
+		o.retrying("another process has claimed the partition", err, fencedWait)
+		return fencedWait, nil
+	case errors.Is(err, ErrConflict):
+		o.conflicts++
+		o.observer.Happened(o.function.Name, o.held.TopicPartition, StateConflict, 1)
+		if o.conflicts == 1 {
+			o.logger.Warn("a state is written by several partitions; going on with locked rows. Re-key the input through an intermediate topic to avoid this", "err", err)
+		}
+		return 0, nil
+	case errors.Is(err, ErrUnavailable), errors.Is(err, ErrOutOfRange), errors.Is(err, ErrOutOfOrder), errors.Is(err, ErrStaleIdentity):
+		// The last three are sorted out by a claim, which finds out what the log has.
+		wait = waits.NextBackOff()
+		o.observer.Happened(o.function.Name, o.held.TopicPartition, Retried, 1)
+		o.retrying("trying again", err, wait)
+		return wait, nil
+	default:
+		return 0, err
+	}
+}
+
+func (o *owner) retrying(what string, err error, wait time.Duration) {
+	o.status.retrying(err.Error())
+	o.logger.Warn(what, "err", err, "wait", wait)
+}
+
+// attempt claims the partition and processes it until something fails or ctx is done.
+func (o *owner) attempt(ctx context.Context) error {
+	o.status.enter(Claiming)
+	c, err := o.take(ctx)
+	if err != nil {
+		return err
+	}
+	return c.process(ctx)
+}

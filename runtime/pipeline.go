@@ -1,0 +1,116 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// pipeline processes one claim in three stages that work at the same time, each in a goroutine of its own: batch n+1 is
+// computed while batch n is committed and batch n-1 is sent. Any failure ends all three and the claim with them.
+type pipeline struct {
+	*claim
+	reader    Reader
+	processor *processor
+	ledger    *ledger
+	commits   chan *batch
+	sends     chan *batch
+	// free holds batches whose space can be used again.
+	free chan *batch
+	// committed and acked are ordinals: all batches below are committed, or acknowledged.
+	committed, acked atomic.Int64
+	// committing and acking are told when committed and acked move; only compute waits for the one, only commit for
+	// the other.
+	committing, acking chan struct{}
+	// offsets are the acknowledged offsets that the ledger does not have yet.
+	mutex   sync.Mutex
+	offsets map[TopicPartition]int64
+	// calm counts commits without a conflict.
+	calm int
+}
+
+// inFlight bounds the batches that are committed and not acknowledged.
+const inFlight = Slots
+
+// process runs the stages until ctx is done and what was begun is finished, or something fails.
+func (c *claim) process(ctx context.Context) (err error) {
+	p, err := c.newPipeline(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.reader.Close()) }()
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	stages, work := errgroup.WithContext(work)
+	// Reading ends when the partition is to be given back, or when a stage fails.
+	reading, stop := context.WithCancel(ctx)
+	defer stop()
+	defer context.AfterFunc(work, stop)()
+	c.status.enter(Running)
+	finished := make(chan struct{})
+	stages.Go(func() error { return p.compute(reading, work) })
+	stages.Go(func() error { return p.commit(work) })
+	stages.Go(func() error { defer close(finished); return p.send(work) })
+	stages.Go(func() error { return p.limitDrain(ctx, finished) })
+	return stages.Wait()
+}
+
+func (c *claim) newPipeline(ctx context.Context) (*pipeline, error) {
+	router, err := newRouter(ctx, c.log, c.function.Outputs, c.outlets)
+	if err != nil {
+		return nil, err
+	}
+	table := ""
+	if c.function.State != nil {
+		table = c.function.State.Table.Name
+	}
+	next := max(c.next, c.skipped)
+	reader, err := c.log.Open(ctx, Position{TopicPartition: c.held.TopicPartition, Offset: next}, ReadLimits{Bytes: c.options.QueueBytes})
+	if err != nil {
+		return nil, fmt.Errorf("read topic %s partition %d: %w", c.held.Topic, c.held.Partition, err)
+	}
+	p := &pipeline{
+		claim:  c,
+		reader: reader,
+		processor: &processor{
+			function: c.function, options: c.options, source: c.held.TopicPartition, store: c.store, clock: c.clock,
+			cache: newCache(c.options.CacheBytes), router: router, durable: c.durable,
+		},
+		ledger:  newLedger(&c.cp, c.next, c.info.ID, c.identity, c.outlets, table),
+		commits: make(chan *batch),
+		sends:   make(chan *batch, inFlight),
+		free:    make(chan *batch, inFlight+2),
+		offsets: map[TopicPartition]int64{},
+
+		committing: make(chan struct{}, 1),
+		acking:     make(chan struct{}, 1),
+	}
+	p.committed.Store(c.ordinal)
+	p.acked.Store(c.ordinal)
+	return p, nil
+}
+
+// errDrained ends the stages when draining took too long.
+var errDrained = fmt.Errorf("drain: time is up: %w", context.DeadlineExceeded)
+
+// limitDrain gives the stages a limited time to finish once ctx is done.
+func (p *pipeline) limitDrain(ctx context.Context, finished <-chan struct{}) error {
+	select {
+	case <-finished:
+		return nil
+	case <-ctx.Done():
+	}
+	p.status.enter(Draining)
+	after, stop := p.clock.After(p.options.DrainTimeout)
+	defer stop()
+	select {
+	case <-finished:
+		return nil
+	case <-after:
+		return errDrained
+	}
+}

@@ -1,0 +1,233 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime/debug"
+	"time"
+
+	"github.com/kappaflows/flows/topic"
+)
+
+// processor applies a function to the messages of one partition: loads states, calls the function in order, and makes
+// batches that are ready to be committed. It is used by one goroutine.
+type processor struct {
+	function *Function
+	options  Options
+	source   TopicPartition
+	store    Store
+	clock    Clock
+	cache    *cache
+	router   *router
+	// durable says that pending outputs are kept in the checkpoint.
+	durable bool
+	entries []*entry
+	missing []string
+	// at is the index of the message that the function is being applied to, for when it panics.
+	at int
+}
+
+// failedAt says which message of a run of messages the function could not be applied to.
+type failedAt struct {
+	index int
+	err   error
+}
+
+// maxBatchTime is how long messages are added to a batch, so that the results of a slow function are not held back.
+const maxBatchTime = 100 * time.Millisecond
+
+// run applies the function to as many of the messages as fit into one batch and returns how many. Where the function
+// fails on one, the batch is void: failed says on which, and the states are as they were only after forget.
+//
+// The function is called under ctx; the batch is cut short when stop is closed.
+func (p *processor) run(ctx context.Context, stop <-chan struct{}, b *batch, messages []topic.Raw, identity Identity) (n int, failed *failedAt, err error) {
+	start := p.clock.Now()
+	if err := p.load(ctx, b, messages); err != nil {
+		return 0, nil, err
+	}
+	b.stats.Load = p.clock.Now().Sub(start)
+	n, failed = p.process(ctx, stop, b, messages, identity)
+	return n, failed, nil
+}
+
+// runWith does the same with rows of all the messages' keys, which are locked, in place of what the cache has.
+func (p *processor) runWith(ctx context.Context, stop <-chan struct{}, b *batch, messages []topic.Raw, keys []string, rows []StateRow, identity Identity) (n int, failed *failedAt, err error) {
+	for _, key := range keys {
+		if e := p.cache.entries[key]; e != nil {
+			p.cache.drop(e)
+		}
+	}
+	p.find(messages)
+	if err := p.fill(rows); err != nil {
+		return 0, nil, err
+	}
+	n, failed = p.process(ctx, stop, b, messages, identity)
+	return n, failed, nil
+}
+
+// process applies the function to messages whose states are loaded, and encodes what came of it.
+func (p *processor) process(ctx context.Context, stop <-chan struct{}, b *batch, messages []topic.Raw, identity Identity) (n int, failed *failedAt) {
+	start := p.clock.Now()
+	n, failed = p.apply(ctx, stop, b, messages)
+	if failed == nil {
+		b.from, b.next, b.oldest = messages[0].Offset, messages[n-1].Offset+1, messages[0].Timestamp
+		failed = p.encode(b, messages[:n], identity)
+	}
+	b.stats.In, b.stats.Compute = n, p.clock.Now().Sub(start)
+	return n, failed
+}
+
+// load finds the states of the messages' keys: in the cache, else with one query.
+func (p *processor) load(ctx context.Context, b *batch, messages []topic.Raw) error {
+	if p.function.State == nil {
+		return nil
+	}
+	p.find(messages)
+	b.stats.CacheMisses = len(p.missing)
+	b.stats.CacheHits = len(messages) - len(p.missing)
+	if len(p.missing) == 0 {
+		return nil
+	}
+	rows, err := p.store.Load(ctx, p.function.State.Table.Name, p.missing)
+	if err != nil {
+		return fmt.Errorf("load states: %w", err)
+	}
+	return p.fill(rows)
+}
+
+// find sets entries to those of the messages, and missing to the keys whose states are not known.
+func (p *processor) find(messages []topic.Raw) {
+	p.entries, p.missing = p.entries[:0], p.missing[:0]
+	for i := range messages {
+		e := p.cache.find(messages[i].Key)
+		if !e.loaded && !e.used {
+			// used marks an entry that is asked for already.
+			e.used = true
+			p.missing = append(p.missing, e.key)
+		}
+		p.entries = append(p.entries, e)
+	}
+}
+
+// fill sets the entries of the missing keys from their rows; a key without one has the zero state.
+func (p *processor) fill(rows []StateRow) error {
+	for i := range rows {
+		e := p.cache.entries[rows[i].Key]
+		if e == nil {
+			return fmt.Errorf("load states: the store returned a key that was not asked for")
+		}
+		state, err := p.function.State.Decode(rows[i].State)
+		if err != nil {
+			return fmt.Errorf("table %s: state of key %s: %w", p.function.State.Table.Name, showKey([]byte(e.key)), err)
+		}
+		e.state, e.version, e.stored, e.loaded = state, rows[i].Version, true, true
+		p.cache.resize(e, len(rows[i].State))
+	}
+	for _, key := range p.missing {
+		if e := p.cache.entries[key]; !e.loaded {
+			e.state, e.version, e.stored, e.loaded = p.function.State.New(), 0, false, true
+		}
+	}
+	return nil
+}
+
+// apply calls the function on the messages in order until one fails, the batch is full, or its time is up.
+func (p *processor) apply(ctx context.Context, stop <-chan struct{}, b *batch, messages []topic.Raw) (n int, failed *failedAt) {
+	defer func() {
+		if v := recover(); v != nil {
+			failed = &failedAt{index: p.at, err: &PanicError{Value: v, Stack: debug.Stack()}}
+		}
+	}()
+	late, cancel := p.clock.After(maxBatchTime)
+	defer cancel()
+	in := Input{Topic: p.source.Topic, Partition: p.source.Partition}
+	for i := range messages {
+		if i > 0 && p.full(b, late, stop) {
+			return i, nil
+		}
+		p.at = i
+		if err := p.one(ctx, b, &in, i, &messages[i]); err != nil {
+			return i, &failedAt{index: i, err: err}
+		}
+	}
+	return len(messages), nil
+}
+
+func (p *processor) full(b *batch, late <-chan time.Time, stop <-chan struct{}) bool {
+	if b.stats.InBytes >= p.options.BatchBytes || b.stats.OutBytes >= p.options.BatchBytes {
+		return true
+	}
+	select {
+	case <-late:
+		return true
+	case <-stop:
+		return true
+	default:
+		return false
+	}
+}
+
+func (p *processor) one(ctx context.Context, b *batch, in *Input, i int, message *topic.Raw) error {
+	in.Raw = *message
+	b.stats.InBytes += message.Size()
+	var state any
+	if p.function.State != nil {
+		e := p.entries[i]
+		if e.batch != b.ordinal {
+			e.batch = b.ordinal
+			b.dirty = append(b.dirty, e)
+		}
+		state = e.state
+	}
+	records, err := p.function.Apply(ctx, in, state)
+	if err != nil {
+		return err
+	}
+	for r := range records {
+		if err := p.router.add(b, &records[r], message); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// encode makes the bytes that the store gets.
+func (p *processor) encode(b *batch, messages []topic.Raw, identity Identity) *failedAt {
+	if p.function.State != nil {
+		if err := b.encodeStates(p.function.State, p.cache, newStamp()); err != nil {
+			return blame(err, messages)
+		}
+	}
+	b.outputs.identity = identity
+	if p.durable && len(b.outputs.sections) > 0 {
+		b.pending = b.outputs.append(b.pending)
+	}
+	return nil
+}
+
+// newStamp returns a version for new rows that no row is likely to have had, with room to count up.
+func newStamp() int64 { return rand.Int64N(1<<62) + 1 }
+
+// blame finds the message that made a state what cannot be encoded: the last one of its key.
+func blame(err error, messages []topic.Raw) *failedAt {
+	var s *stateError
+	if errors.As(err, &s) {
+		for i := len(messages) - 1; i >= 0; i-- {
+			if string(messages[i].Key) == s.key {
+				return &failedAt{index: i, err: err}
+			}
+		}
+	}
+	return &failedAt{index: len(messages) - 1, err: err}
+}
+
+// forget takes back what a batch that is void has done to the states and the sequences. Batches before it must be
+// committed, since the states are read from the store again.
+func (p *processor) forget(b *batch) {
+	p.router.undo(b)
+	for _, e := range b.dirty {
+		p.cache.drop(e)
+	}
+}

@@ -1,0 +1,156 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+)
+
+// doubtful is the age from which a pending batch is looked for in the log before it is sent again: a broker forgets
+// identities that were quiet for long (producer.id.expiration.ms, a day unless set), and takes a repeated batch of a
+// forgotten identity for a new one.
+const doubtful = time.Hour
+
+// settle sends every pending batch again, in order, just as it was. The broker drops what it has. A batch that it calls
+// out of order is in the log if a later one of its partition is; if the last one is, the log lost what it had
+// acknowledged, and the batches are sent anew under a new identity.
+func (c *claim) settle(ctx context.Context) error {
+	old := c.cp.Now.Sub(c.cp.Updated) > doubtful
+	doubt := map[TopicPartition][]RecordBatch{}
+	for _, p := range c.settled {
+		for i := range p.sections {
+			section := p.sections[i]
+			found := false
+			if old {
+				var err error
+				if found, err = c.look(ctx, p.identity, &section); err != nil {
+					return err
+				}
+			}
+			if !found {
+				if err := c.again(ctx, p.identity, section, doubt); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	if len(doubt) > 0 {
+		return c.renew(ctx, doubt)
+	}
+	return nil
+}
+
+// again sends one section once more and keeps account of those that are in doubt.
+func (c *claim) again(ctx context.Context, identity Identity, section RecordBatch, doubt map[TopicPartition][]RecordBatch) error {
+	acks, err := c.log.Send(ctx, identity, []RecordBatch{section})
+	if err == nil {
+		err = acks[0].Err
+	}
+	key := section.TopicPartition
+	switch {
+	case err == nil:
+		delete(doubt, key)
+		c.acknowledged(key, acks[0].Offset)
+		c.observer.Happened(c.function.Name, c.held.TopicPartition, OutputResent, 1)
+		return nil
+	case errors.Is(err, ErrOutOfOrder):
+		doubt[key] = append(doubt[key], section)
+		return nil
+	case errors.Is(err, ErrStaleIdentity):
+		return fmt.Errorf("send pending outputs to topic %s partition %d: %w: %w; reset function %s",
+			key.Topic, key.Partition, ErrStoreBehind, err, c.function.Name)
+	default:
+		return fmt.Errorf("send pending outputs to topic %s partition %d: %w", key.Topic, key.Partition, err)
+	}
+}
+
+func (c *claim) acknowledged(key TopicPartition, offset int64) {
+	o := c.outlets[key]
+	o.acked = max(o.acked, offset)
+	c.outlets[key] = o
+}
+
+// look says whether the log has a section, from its batch headers. It asks only where the broker has forgotten the
+// identity; where it has not, sending again is harmless.
+func (c *claim) look(ctx context.Context, identity Identity, section *RecordBatch) (found bool, err error) {
+	state, err := c.log.Producer(ctx, section.TopicPartition, identity.ProducerID)
+	if err == nil && state.Known {
+		return false, nil
+	}
+	if err != nil && !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, ErrDenied) {
+		return false, fmt.Errorf("producer state of topic %s partition %d: %w", section.Topic, section.Partition, err)
+	}
+	start, _, err := c.log.Bounds(ctx, section.TopicPartition)
+	if err != nil {
+		return false, fmt.Errorf("bounds of topic %s partition %d: %w", section.Topic, section.Partition, err)
+	}
+	from := Position{TopicPartition: section.TopicPartition, Offset: max(start, c.outlets[section.TopicPartition].acked)}
+	err = c.log.Batches(ctx, from, func(h BatchHeader) bool {
+		found = h.Identity == identity && h.Sequence == section.Sequence && h.Records == len(section.Records)
+		return !found
+	})
+	if err != nil {
+		return false, fmt.Errorf("look for pending outputs in topic %s partition %d: %w", section.Topic, section.Partition, err)
+	}
+	return found, nil
+}
+
+// renew takes a new identity, makes the lost sections pending under it, and sends them. The checkpoint is written
+// first, so that a crash in between is one more resend.
+func (c *claim) renew(ctx context.Context, doubt map[TopicPartition][]RecordBatch) (err error) {
+	if c.identity.Epoch < math.MaxInt16 {
+		// The next epoch of a producer id needs nobody's permission and shuts the old one out.
+		c.identity.Epoch++
+	} else if c.identity, err = c.log.NewIdentity(ctx); err != nil {
+		return fmt.Errorf("producer identity: %w", err)
+	}
+	renewed := &pending{ordinal: c.ordinal, identity: c.identity}
+	c.ordinal++
+	for key, o := range c.outlets {
+		o.next = 0
+		c.outlets[key] = o
+	}
+	for key, sections := range doubt {
+		c.logger.Error("the log lost outputs that it had acknowledged; sending them again",
+			"output_topic", key.Topic, "output_partition", key.Partition, "batches", len(sections))
+		c.observer.Happened(c.function.Name, c.held.TopicPartition, OutputLost, len(sections))
+		o := c.outlets[key]
+		for _, section := range sections {
+			section.Sequence = o.next
+			o.next = advance(o.next, len(section.Records))
+			renewed.sections = append(renewed.sections, section)
+		}
+		c.outlets[key] = o
+	}
+	if err := c.rewrite(ctx, renewed); err != nil {
+		return err
+	}
+	for _, section := range renewed.sections {
+		if err := c.again(ctx, c.identity, section, doubt); err != nil {
+			return err
+		}
+	}
+	if len(doubt) > 0 {
+		return fmt.Errorf("outputs of a new identity are out of order: %w", ErrUnavailable)
+	}
+	return nil
+}
+
+// rewrite replaces all pending batches of the checkpoint by one.
+func (c *claim) rewrite(ctx context.Context, p *pending) error {
+	commit := &Commit{
+		CheckpointKey: c.cp.CheckpointKey, Epoch: c.cp.Epoch, From: c.cp.Next, Next: c.cp.Next,
+		TopicID: c.info.ID, Identity: c.identity, Sequences: encodeOutlets(c.outlets),
+	}
+	for s := range c.cp.Pending {
+		commit.Put[s], c.cp.Pending[s] = clears, nil
+	}
+	commit.Put[0] = p.append(nil)
+	c.cp.Pending[0] = commit.Put[0]
+	if err := c.store.Commit(ctx, commit); err != nil {
+		return fmt.Errorf("commit new identity: %w", err)
+	}
+	return nil
+}
