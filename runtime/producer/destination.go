@@ -1,0 +1,113 @@
+package producer
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/kappaflows/flows/runtime"
+	"github.com/kappaflows/flows/topic"
+)
+
+// destination is a topic that something was sent to; it is guarded by Producer.mu.
+type destination struct {
+	spec *topic.Spec
+	// limit is the largest record that the topic takes.
+	limit int
+	// bound is where a batch of several records is full.
+	bound      int
+	partitions []partition
+}
+
+// partition is where records wait for their turn to be sent.
+type partition struct {
+	records []runtime.Output
+	bytes   int
+	// sequence is that of the first record in records.
+	sequence int32
+}
+
+const (
+	// batchOverhead is what a record batch takes besides its records (61 bytes), rounded up.
+	batchOverhead = 128
+	// recordOverhead is the most that a record takes besides its bytes: the lengths and the deltas in front of them.
+	recordOverhead = 36
+	headerOverhead = 10
+	// maxRequestBytes bounds what is sent to a topic at once, however many partitions it has: brokers refuse requests
+	// of more than 100 MiB (socket.request.max.bytes).
+	maxRequestBytes = 32 << 20
+)
+
+func recordSize(record *runtime.Output) int {
+	n := len(record.Key) + len(record.Value) + recordOverhead
+	for i := range record.Headers {
+		n += len(record.Headers[i].Key) + len(record.Headers[i].Value) + headerOverhead
+	}
+	return n
+}
+
+func (p *Producer) destination(ctx context.Context, spec *topic.Spec) (*destination, error) {
+	p.mu.Lock()
+	to, known := p.topics[spec.Name]
+	p.mu.Unlock()
+	if known {
+		return to, nil
+	}
+	var info runtime.TopicInfo
+	err := p.retry(ctx, func() (err error) {
+		info, err = p.config.Log.Describe(ctx, spec.Name)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("topic %s: %w", spec.Name, err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if to, known = p.topics[spec.Name]; known { // somebody else was faster
+		return to, nil
+	}
+	limit := info.MaxMessageBytes - batchOverhead
+	to = &destination{
+		spec:       spec,
+		limit:      limit,
+		bound:      min(limit, p.config.BatchBytes, maxRequestBytes/int(max(info.Partitions, 1))),
+		partitions: make([]partition, info.Partitions),
+	}
+	p.topics[spec.Name] = to
+	return to, nil
+}
+
+func (d *destination) place(key []byte, spread uint32) int32 {
+	return d.spec.Place(key, int32(len(d.partitions)), spread)
+}
+
+// fits says whether a record may join what waits for the partition. A record larger than the bound goes alone.
+func (d *destination) fits(at int32, size int) bool {
+	waiting := &d.partitions[at]
+	return len(waiting.records) == 0 || waiting.bytes+size <= d.bound
+}
+
+func (d *destination) add(at int32, record *runtime.Output, size int) {
+	waiting := &d.partitions[at]
+	waiting.records = append(waiting.records, *record)
+	waiting.bytes += size
+}
+
+// take returns what waits for the partition as a batch, and leaves room for the next one.
+func (d *destination) take(at int) runtime.RecordBatch {
+	waiting := &d.partitions[at]
+	batch := runtime.RecordBatch{
+		TopicPartition: runtime.TopicPartition{Topic: d.spec.Name, Partition: int32(at)},
+		Sequence:       waiting.sequence,
+		Records:        waiting.records,
+	}
+	*waiting = partition{
+		records:  make([]runtime.Output, 0, len(batch.Records)),
+		sequence: after(waiting.sequence, len(batch.Records)),
+	}
+	return batch
+}
+
+// after returns the sequence n records after another; 0 follows 2147483647.
+func after(sequence int32, n int) int32 {
+	return int32((int64(sequence) + int64(n)) & 0x7fffffff)
+}

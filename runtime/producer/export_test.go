@@ -1,0 +1,4 @@
+package producer
+
+// After is what sequences are counted on with.
+var After = after
