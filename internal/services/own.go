@@ -1,0 +1,85 @@
+package services
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/kappaflows/flows/internal/services/local"
+)
+
+// Broker is a Kafka broker of a test's own.
+type Broker struct{ process }
+
+// NewBroker starts a broker with further lines of server.properties. It ends with the test.
+func NewBroker(t testing.TB, properties ...string) *Broker {
+	t.Helper()
+	service, err := local.StartKafka(t.Context(), local.Config{Settings: properties})
+	need(t, err)
+	return &Broker{own(t, service)}
+}
+
+// Addr returns the broker's address. It stays the same however often the broker is started.
+func (b *Broker) Addr() string { return b.service.Address }
+
+// Server is a Postgres server of a test's own.
+type Server struct{ process }
+
+// NewPostgres starts a server with further lines of postgresql.conf. It ends with the test.
+func NewPostgres(t testing.TB, settings ...string) *Server {
+	t.Helper()
+	config := local.Config{Settings: append(unsafeButFast[:len(unsafeButFast):len(unsafeButFast)], settings...)}
+	service, err := local.StartPostgres(t.Context(), config)
+	need(t, err)
+	return &Server{own(t, service)}
+}
+
+// URL returns the URL of the server's database postgres, as its superuser. It stays the same however often the server is started.
+func (s *Server) URL() string { return s.service.Address }
+
+// NewDatabase creates a database and returns the URL of it.
+func (s *Server) NewDatabase() string {
+	s.t.Helper()
+	name := "flows_test_" + random()
+	execute(s.t, s.URL(), `create database "`+name+`"`)
+	return withDatabase(s.t, s.URL(), name)
+}
+
+// process is what a Broker and a Server have in common. A method that fails ends the test, so call them from the
+// test's own goroutine, one at a time.
+type process struct {
+	t       testing.TB
+	service *local.Service
+}
+
+func own(t testing.TB, service *local.Service) process {
+	t.Cleanup(func() { require.NoError(t, service.Remove()) })
+	return process{t: t, service: service}
+}
+
+// Kill ends the service as a crash does (SIGKILL to all its processes) and waits until it is gone.
+func (p process) Kill() { p.service.Kill() }
+
+// Stop shuts the service down cleanly and waits until it is gone.
+func (p process) Stop() {
+	p.t.Helper()
+	require.NoError(p.t, p.service.Stop())
+}
+
+// Start starts the service again, on its port and with its data, and waits until it answers.
+func (p process) Start() {
+	p.t.Helper()
+	require.NoError(p.t, p.service.Start(p.t.Context()))
+}
+
+// Pause freezes the service (SIGSTOP): connections stay and nothing is answered.
+func (p process) Pause() {
+	p.t.Helper()
+	require.NoError(p.t, p.service.Pause())
+}
+
+// Continue ends a Pause.
+func (p process) Continue() {
+	p.t.Helper()
+	require.NoError(p.t, p.service.Continue())
+}
