@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime/debug"
+	"strings"
 	"time"
+	"unicode/utf8"
 
+	"github.com/kappaflows/flows/format"
 	"github.com/kappaflows/flows/topic"
 )
 
@@ -105,10 +108,20 @@ func (p *processor) find(messages []topic.Raw) {
 		if !e.loaded && !e.used {
 			// used marks an entry that is asked for already.
 			e.used = true
-			p.missing = append(p.missing, e.key)
+			p.miss(e)
 		}
 		p.entries = append(p.entries, e)
 	}
+}
+
+// miss notes that the state of a key must be loaded. A key that is text and that no database takes as text has none; it
+// is the function's to refuse.
+func (p *processor) miss(e *entry) {
+	if p.function.State.Table.Key == format.Text && (strings.IndexByte(e.key, 0) >= 0 || !utf8.ValidString(e.key)) {
+		e.state, e.loaded = p.function.State.New(), true
+		return
+	}
+	p.missing = append(p.missing, e.key)
 }
 
 // fill sets the entries of the missing keys from their rows; a key without one has the zero state.
