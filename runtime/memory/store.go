@@ -104,6 +104,9 @@ func (s *Store) Migrate(ctx context.Context, tables []runtime.StateTable) error 
 	}
 	defer s.mutex.Unlock()
 	for _, table := range tables {
+		if err := rows.CheckTable(table); err != nil {
+			return err
+		}
 		if t := s.tables[table.Name]; t == nil {
 			s.tables[table.Name] = &stateTable{StateTable: table, rows: map[string]stateValue{}}
 		} else if t.StateTable != table {
@@ -236,7 +239,10 @@ func (s *Store) writeStates(batch *runtime.Commit) error {
 	if t == nil {
 		return fmt.Errorf("table %q does not exist", batch.Table)
 	}
-	if err := cmp.Or(rows.CheckBatch(batch), rows.CheckStates(t.StateTable, writes)); err != nil {
+	if err := rows.CheckBatch(batch); err != nil {
+		return err
+	}
+	if err := rows.CheckStates(t.StateTable, writes); err != nil {
 		return err
 	}
 	for i, key := range writes.Keys {

@@ -14,6 +14,30 @@ import (
 	"github.com/kappaflows/flows/runtime"
 )
 
+// CheckTable checks the name of a state table: an identifier of letters, digits and underscores, with a schema before a
+// dot or without. Names that begin with flows_ are the framework's.
+func CheckTable(table runtime.StateTable) error {
+	parts := strings.Split(table.Name, ".")
+	last := parts[len(parts)-1]
+	if len(parts) > 2 || !identifier(parts[0]) || !identifier(last) {
+		return fmt.Errorf("table %q: a name is letters, digits and underscores, at most 63, with a schema and a dot before it or without", table.Name)
+	}
+	if strings.HasPrefix(strings.ToLower(last), "flows_") {
+		return fmt.Errorf("table %q: names that begin with flows_ are taken", table.Name)
+	}
+	return nil
+}
+
+func identifier(name string) bool {
+	for i, c := range []byte(name) {
+		letter := c == '_' || 'a' <= c|0x20 && c|0x20 <= 'z'
+		if !letter && (i == 0 || c < '0' || c > '9') {
+			return false
+		}
+	}
+	return name != "" && len(name) <= 63
+}
+
 // CheckBatch checks that the states of a batch are in the form that the port promises to drivers: columns of one length,
 // keys in order, none twice.
 func CheckBatch(batch *runtime.Commit) error {
@@ -62,7 +86,7 @@ func overlap(a, b []string) bool {
 // CheckStates checks that the table's columns can hold the keys and states, and names the first key where not.
 func CheckStates(table runtime.StateTable, writes runtime.StateWrites) error {
 	for i, key := range writes.Keys {
-		if table.Key != format.Binary {
+		if table.Key == format.Text {
 			if err := checkText(key); err != nil {
 				return fmt.Errorf("table %q: key %q: %w", table.Name, key, err)
 			}
