@@ -1,0 +1,67 @@
+package http
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+
+	"github.com/uptrace/bunrouter"
+)
+
+// problems answers errors as problem details. The error goes on to the log.
+func problems(next bunrouter.HandlerFunc) bunrouter.HandlerFunc {
+	return func(w http.ResponseWriter, request bunrouter.Request) error {
+		err := next(w, request)
+		if err == nil {
+			return nil
+		}
+		return errors.Join(err, problemOf(err).write(w))
+	}
+}
+
+// panicError is a panic of a handler.
+type panicError struct {
+	value any
+	stack []byte
+}
+
+func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
+
+// recovered makes an error of a panic, so that the client gets an answer.
+func recovered(next bunrouter.HandlerFunc) bunrouter.HandlerFunc {
+	return func(w http.ResponseWriter, request bunrouter.Request) (err error) {
+		defer func() {
+			switch value := recover(); value {
+			case nil:
+			case http.ErrAbortHandler:
+				panic(value)
+			default:
+				failure := &panicError{value: value, stack: debug.Stack()}
+				err = errors.Join(failure, problemOf(failure).write(w))
+			}
+		}()
+		return next(w, request)
+	}
+}
+
+// logged writes requests to the log: at debug, or as an error where the app and not the client is to blame.
+func (s *Server) logged(next bunrouter.HandlerFunc) bunrouter.HandlerFunc {
+	return func(w http.ResponseWriter, request bunrouter.Request) error {
+		begin := s.config.Clock.Now()
+		err := next(w, request)
+		log := s.config.Logger.With("method", request.Method, "path", request.URL.Path,
+			"duration", s.config.Clock.Now().Sub(begin))
+		switch failure, isPanic := errors.AsType[*panicError](err); {
+		case isPanic:
+			log.Error("request failed", "error", failure, "stack", string(failure.stack))
+		case err != nil && problemOf(err).Status == http.StatusInternalServerError:
+			log.Error("request failed", "error", err)
+		case err != nil:
+			log.Debug("request refused", "reason", err)
+		default:
+			log.Debug("request")
+		}
+		return err
+	}
+}

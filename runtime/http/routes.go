@@ -1,0 +1,119 @@
+package http
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"mime"
+	"net/http"
+	"strings"
+
+	"github.com/uptrace/bunrouter"
+)
+
+func (s *Server) routes() *bunrouter.Router {
+	router := bunrouter.New(
+		bunrouter.Use(s.logged, recovered, problems),
+		bunrouter.WithNotFoundHandler(func(http.ResponseWriter, bunrouter.Request) error {
+			return statusError(http.StatusNotFound, "there is nothing here; / lists what there is")
+		}),
+		bunrouter.WithMethodNotAllowedHandler(methodNotAllowed),
+	)
+	get := func(path string, handler bunrouter.HandlerFunc) {
+		router.GET(path, handler)
+		router.HEAD(path, handler)
+	}
+	get("/", s.index)
+	get("/live", live)
+	get("/ready", s.ready)
+	get("/topology", s.topology)
+	if s.config.Metrics != nil {
+		get("/metrics", func(w http.ResponseWriter, request bunrouter.Request) error {
+			s.config.Metrics.ServeHTTP(w, request.Request)
+			return nil
+		})
+	}
+	return router
+}
+
+func methodNotAllowed(w http.ResponseWriter, request bunrouter.Request) error {
+	w.Header().Set("Allow", "GET, HEAD")
+	return statusError(http.StatusMethodNotAllowed, request.Method+" is not allowed here; GET and HEAD are")
+}
+
+func (s *Server) index(w http.ResponseWriter, _ bunrouter.Request) error {
+	text := strings.TrimSpace(s.config.Name + `
+
+/live      200 while the process runs
+/ready     200 when every function does its work and all it needs can be reached
+/metrics   metrics for Prometheus
+/topology  functions, topics and tables as JSON; ?format=mermaid for a drawing
+`)
+	return write(w, "text/plain; charset=utf-8", []byte(text+"\n"))
+}
+
+func live(w http.ResponseWriter, _ bunrouter.Request) error {
+	return writeJSON(w, http.StatusOK, "application/json", map[string]bool{"live": true})
+}
+
+func (s *Server) ready(w http.ResponseWriter, request bunrouter.Request) error {
+	w.Header().Set("Cache-Control", "no-store")
+	reasons := s.readiness.check(request.Context())
+	if len(reasons) == 0 {
+		return writeJSON(w, http.StatusOK, "application/json", map[string]bool{"ready": true})
+	}
+	return &Problem{
+		Status: http.StatusServiceUnavailable,
+		Title:  "Not ready",
+		Detail: describe(reasons),
+		More:   map[string]any{"reasons": reasons},
+	}
+}
+
+const mermaidType = "text/vnd.mermaid"
+
+func (s *Server) topology(w http.ResponseWriter, request bunrouter.Request) error {
+	w.Header().Set("Vary", "Accept")
+	format := request.URL.Query().Get("format")
+	if format == "" && accepts(request.Header.Get("Accept"), mermaidType) {
+		format = "mermaid"
+	}
+	switch format {
+	case "", "json":
+		return writeJSON(w, http.StatusOK, "application/json", s.config.Topology)
+	case "mermaid":
+		return write(w, mermaidType+"; charset=utf-8", []byte(s.config.Mermaid))
+	default:
+		return statusError(http.StatusBadRequest, fmt.Sprintf("format %q is not known; json and mermaid are", format))
+	}
+}
+
+// accepts says whether an Accept header names a media type.
+func accepts(header, mediaType string) bool {
+	for part := range strings.SplitSeq(header, ",") {
+		if name, _, err := mime.ParseMediaType(part); err == nil && name == mediaType {
+			return true
+		}
+	}
+	return false
+}
+
+func writeJSON(w http.ResponseWriter, status int, contentType string, value any) error {
+	var body bytes.Buffer
+	encoder := json.NewEncoder(&body)
+	encoder.SetIndent("", "  ")
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(value); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", contentType)
+	w.WriteHeader(status)
+	_, _ = w.Write(body.Bytes()) // a client that has left gets no other answer
+	return nil
+}
+
+func write(w http.ResponseWriter, contentType string, body []byte) error {
+	w.Header().Set("Content-Type", contentType)
+	_, _ = w.Write(body) // a client that has left gets no other answer
+	return nil
+}
