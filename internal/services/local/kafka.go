@@ -17,7 +17,8 @@ import (
 )
 
 // properties is what is said of every broker: one node that is broker and controller, and topics that are made
-// explicitly. Defaults that make a rebalance slow are lowered.
+// explicitly. Defaults that make a rebalance slow are lowered, and the
+// time that a killed broker has to wait until its former self counts as gone.
 const properties = `process.roles=broker,controller
 node.id=1
 controller.listener.names=CONTROLLER
@@ -33,6 +34,8 @@ transaction.state.log.min.isr=1
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
 `
 
 // StartKafka starts a Kafka broker of its own.

@@ -57,6 +57,9 @@ func (s *Service) Pid() int {
 	return s.command.Process.Pid
 }
 
+// StopSignal is what asks the service's process for a clean shutdown.
+func (s *Service) StopSignal() syscall.Signal { return s.stopSignal }
+
 // Start starts the service, again where it ran before, and returns when it answers.
 func (s *Service) Start(ctx context.Context) error {
 	if s.command != nil {
