@@ -68,6 +68,9 @@ func stateOf[S any](table runtime.StateTable, states format.Format[S]) *runtime.
 			if table.State == format.Document && badEscape(data[len(dst):]) {
 				return dst, false, ErrStateEscape
 			}
+			if data == nil {
+				data = []byte{}
+			}
 			return data, false, nil
 		},
 	}
