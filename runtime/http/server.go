@@ -20,10 +20,8 @@ import (
 	"github.com/kappaflows/flows/runtime"
 )
 
-// Config says what a Server serves. Every field but Addr may be left out.
+// Config says what a Server serves. Every field may be left out.
 type Config struct {
-	// Addr is the address to listen on, such as ":8080"; port 0 takes a free one.
-	Addr string
 	// Status says what the functions do; without it none of them keeps the app from being ready.
 	Status func() []runtime.Status
 	// Pings check that what the app depends on can be reached, by the name of the dependency.
@@ -56,10 +54,9 @@ type Server struct {
 	config    Config
 	router    *bunrouter.Router
 	readiness *readiness
-	listener  net.Listener
 }
 
-// New returns a server that does nothing until Listen and Run.
+// New returns a server that does nothing until Run.
 func New(config Config) *Server {
 	if config.Clock == nil {
 		config.Clock = runtime.WallClock
@@ -79,17 +76,17 @@ func New(config Config) *Server {
 // Handler returns what the server serves, for use without a port.
 func (s *Server) Handler() http.Handler { return s.router }
 
-// Listen takes the port, so that one in use is known before anything else is started.
-func (s *Server) Listen(ctx context.Context) error {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.config.Addr)
+// Listen takes an address such as ":8080", so that a port in use is known before anything else is started; port 0 takes
+// a free one. Closing the listener gives it back; Run does.
+func Listen(ctx context.Context, addr string) (net.Listener, error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("cannot listen on %s: the address is in use", s.config.Addr)
+		return nil, fmt.Errorf("cannot listen on %s: the address is in use", addr)
 	case err != nil:
-		return fmt.Errorf("cannot listen on %s: %w", s.config.Addr, reason(err))
+		return nil, fmt.Errorf("cannot listen on %s: %w", addr, reason(err))
 	}
-	s.listener = listener
-	return nil
+	return listener, nil
 }
 
 // reason is the cause of a network error without the address, which the caller names.
@@ -100,14 +97,9 @@ func reason(err error) error {
 	return err
 }
 
-// Addr returns the address that Listen took.
-func (s *Server) Addr() net.Addr { return s.listener.Addr() }
-
-// Close gives the port back where Run was not called after Listen.
-func (s *Server) Close() error { return s.listener.Close() }
-
-// Run serves until ctx is done, then waits a little for the requests under way. It needs Listen before.
-func (s *Server) Run(ctx context.Context) error {
+// Run serves until ctx is done, then waits a little for the requests under way. It closes the
+// listener.
+func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	server := &http.Server{
 		Handler:           s.router,
 		ReadHeaderTimeout: readHeaderTimeout,
@@ -119,10 +111,10 @@ func (s *Server) Run(ctx context.Context) error {
 		BaseContext:       func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 	}
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(s.listener) }()
+	go func() { served <- server.Serve(listener) }()
 	select {
 	case err := <-served:
-		return fmt.Errorf("HTTP server on %s: %w", s.Addr(), err)
+		return fmt.Errorf("HTTP server on %s: %w", listener.Addr(), err)
 	case <-ctx.Done():
 	}
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
@@ -133,7 +125,7 @@ func (s *Server) Run(ctx context.Context) error {
 		_ = server.Close()
 	}
 	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("HTTP server on %s: %w", s.Addr(), err)
+		return fmt.Errorf("HTTP server on %s: %w", listener.Addr(), err)
 	}
 	return nil
 }

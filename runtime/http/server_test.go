@@ -218,22 +218,24 @@ func TestAPortInUseIsOneClearLine(t *testing.T) {
 	require.NoError(t, err)
 	defer func() { require.NoError(t, taken.Close()) }()
 	addr := taken.Addr().String()
-	require.EqualError(t, http.New(http.Config{Addr: addr}).Listen(t.Context()), "cannot listen on "+addr+": the address is in use")
+	_, err = http.Listen(t.Context(), addr)
+	require.EqualError(t, err, "cannot listen on "+addr+": the address is in use")
 
-	err = http.New(http.Config{Addr: "127.0.0.1:no-port"}).Listen(t.Context())
+	_, err = http.Listen(t.Context(), "127.0.0.1:no-port")
 	require.ErrorContains(t, err, "cannot listen on 127.0.0.1:no-port: ")
 	require.NotContains(t, err.Error(), "\n")
 }
 
 func TestServesUntilTheContextIsDone(t *testing.T) {
-	server := http.New(http.Config{Addr: "127.0.0.1:0", Name: "app"})
-	require.NoError(t, server.Listen(t.Context()))
+	server := http.New(http.Config{Name: "app"})
+	listener, err := http.Listen(t.Context(), "127.0.0.1:0")
+	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- server.Run(ctx) }()
+	go func() { ended <- server.Run(ctx, listener) }()
 
 	client := &nethttp.Client{Transport: &nethttp.Transport{}}
-	r, err := nethttp.NewRequestWithContext(t.Context(), "GET", "http://"+server.Addr().String()+"/live", nil)
+	r, err := nethttp.NewRequestWithContext(t.Context(), "GET", "http://"+listener.Addr().String()+"/live", nil)
 	require.NoError(t, err)
 	answer, err := client.Do(r)
 	require.NoError(t, err)
@@ -249,19 +251,20 @@ func TestServesUntilTheContextIsDone(t *testing.T) {
 
 func TestARequestUnderWayIsAnsweredAtShutdown(t *testing.T) {
 	entered, release := make(chan struct{}), make(chan struct{})
-	server := http.New(http.Config{Addr: "127.0.0.1:0", Metrics: nethttp.HandlerFunc(func(w nethttp.ResponseWriter, _ *nethttp.Request) {
+	server := http.New(http.Config{Metrics: nethttp.HandlerFunc(func(w nethttp.ResponseWriter, _ *nethttp.Request) {
 		close(entered)
 		<-release
 		_, _ = io.WriteString(w, "late")
 	})})
-	require.NoError(t, server.Listen(t.Context()))
+	listener, err := http.Listen(t.Context(), "127.0.0.1:0")
+	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- server.Run(ctx) }()
+	go func() { ended <- server.Run(ctx, listener) }()
 	got := make(chan string, 1)
 	client := &nethttp.Client{Transport: &nethttp.Transport{}}
 	go func() {
-		answer, err := client.Get("http://" + server.Addr().String() + "/metrics") //nolint:noctx // ends with the server
+		answer, err := client.Get("http://" + listener.Addr().String() + "/metrics") //nolint:noctx // ends with the server
 		if err != nil {
 			got <- err.Error()
 			return
