@@ -2,6 +2,7 @@ package stateless
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/kappaflows/flows/runtime"
@@ -14,21 +15,29 @@ func Branch[K, V any](name string, from *topic.Topic[K, V], cases ...Case[K, V])
 	f := Function{name: name, inputs: topic.List{from}.Specs()}
 	branches := make([]branch[K, V], len(cases))
 	for i, c := range cases {
+		if c.open == nil {
+			f.problem("Cases", fmt.Sprintf("case %d is empty", i+1))
+			continue
+		}
 		branches[i] = c.open(from)
-		if spec := branches[i].to; !slices.Contains(f.outputs, spec) || spec == nil {
+		if spec := branches[i].to; spec == nil || !slices.Contains(f.outputs, spec) {
 			f.outputs = append(f.outputs, spec)
 		}
 		if branches[i].broken {
-			f.problem("Cases", "a case without its function")
-		}
-		if branches[i].takes == nil && i != len(cases)-1 {
-			f.problem("Cases", "Otherwise is not the last case")
+			f.problem("Cases", fmt.Sprintf("case %d has no function", i+1))
+		} else if branches[i].takes == nil && i != len(cases)-1 {
+			f.problem("Cases", fmt.Sprintf("case %d takes every message and is not the last", i+1))
 		}
 	}
 	if len(cases) == 0 {
 		f.problem("Cases", "a branch needs one or more")
 	}
-	f.apply = func(_ context.Context, in *runtime.Input) (topic.Records, error) {
+	f.apply = branched(from, branches)
+	return f
+}
+
+func branched[K, V any](from *topic.Topic[K, V], branches []branch[K, V]) apply {
+	return func(_ context.Context, in *runtime.Input) (topic.Records, error) {
 		m, err := from.Decode(&in.Raw, in.Partition)
 		if err != nil {
 			return nil, err
@@ -40,7 +49,6 @@ func Branch[K, V any](name string, from *topic.Topic[K, V], cases ...Case[K, V])
 		}
 		return nil, nil
 	}
-	return f
 }
 
 // Case is one way out of a Branch. Make one with When, WhenMap, Otherwise or OtherwiseMap.

@@ -81,6 +81,9 @@ func (f Function) With(options Options) Function {
 // Compile checks the function and makes what the engine runs. The error is a *runtime.ConfigError with everything that
 // is wrong.
 func (f Function) Compile() (*runtime.Function, error) {
+	if f.apply == nil {
+		f.problem("Function", "make one with a helper of this package")
+	}
 	compiled := &runtime.Function{
 		Name: f.name, Kind: Kind, Inputs: f.inputs, Outputs: f.outputs, Options: f.options,
 		Apply: func(ctx context.Context, in *runtime.Input, _ any) (topic.Records, error) { return f.apply(ctx, in) },
