@@ -4,8 +4,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/kappaflows/flows/topic"
 )
 
 // batch is some messages of a partition on their way through compute, commit and send.
@@ -23,8 +21,9 @@ type batch struct {
 	pending []byte
 	dirty   []*entry
 	// locked is set where the batch is computed while its rows are locked.
-	locked *lockedJob
-	stats  BatchStats
+	locked   *lockedJob
+	discards discards
+	stats    BatchStats
 	// oldest is the earliest timestamp of the inputs, in milliseconds.
 	oldest time.Time
 }
@@ -127,10 +126,10 @@ func (e *stateError) Unwrap() error { return e.err }
 
 // recordSize is about how many bytes a record takes in a record batch, from above: lengths and deltas at their longest
 // (KIP-98's record format).
-func recordSize(r *topic.Record) int {
+func recordSize(r *Output) int {
 	const overhead, headerOverhead = 1 + 5 + 10 + 5 + 5 + 5 + 5, 10
-	n := overhead + len(r.Key()) + len(r.Value())
-	for _, h := range r.Headers() {
+	n := overhead + len(r.Key) + len(r.Value)
+	for _, h := range r.Headers {
 		n += headerOverhead + len(h.Key) + len(h.Value)
 	}
 	return n
@@ -138,3 +137,21 @@ func recordSize(r *topic.Record) int {
 
 // batchHeaderSize is what a record batch takes besides its records (KIP-98's record batch format).
 const batchHeaderSize = 61
+
+// discards counts the messages of a batch that the function was not applied to, and keeps one of them to tell of.
+type discards struct {
+	deadLetters, skips int
+	offset             int64
+	reason             error
+}
+
+func (d *discards) add(action Action, offset int64, reason error) {
+	if d.reason == nil {
+		d.offset, d.reason = offset, reason
+	}
+	if action == Skip {
+		d.skips++
+	} else {
+		d.deadLetters++
+	}
+}

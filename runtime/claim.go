@@ -122,7 +122,7 @@ func (c *claim) identify(ctx context.Context) (err error) {
 		c.ordinal = max(c.ordinal, p.ordinal)
 	}
 	c.ordinal++
-	if len(c.function.Outputs) == 0 {
+	if len(c.function.allOutputs()) == 0 {
 		return nil
 	}
 	if c.identity.ProducerID < 0 {

@@ -132,6 +132,7 @@ func (p *pipeline) succeeded(b *batch) {
 			p.conflicts = 0
 		}
 	}
+	p.tellDiscards(b)
 	p.reached = b.next
 	p.committed.Store(b.ordinal + 1)
 	tell(p.committing)

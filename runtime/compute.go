@@ -74,9 +74,9 @@ func (p *pipeline) batch(ordinal int64) *batch {
 	return b
 }
 
-// make makes a batch of the first messages and hands it on; it returns how many messages are in it. Where the function
-// fails on one, the messages before it become the batch, so that it comes first in the next; the first one's failure is
-// the error.
+// make makes a batch of the first messages and hands it on; it returns how many messages are in it, none only when the
+// partition is to be given back. Where the function fails on one, the messages before it become the batch, so that it
+// comes first in the next; what becomes of the first one is the policy's to say.
 func (p *pipeline) make(reading, work context.Context, b *batch, messages []topic.Raw, locked bool) (int, error) {
 	for {
 		n, failed, err := p.run(reading, work, b, messages, locked)
@@ -85,18 +85,39 @@ func (p *pipeline) make(reading, work context.Context, b *batch, messages []topi
 		}
 		if failed == nil {
 			p.processor.cache.shrink(p.committed.Load())
+			p.recovered()
 			return n, nil
 		}
-		if err := p.await(work, b.ordinal); err != nil {
+		if err := p.takeBack(work, b); err != nil {
 			return 0, err
 		}
-		p.processor.forget(b)
-		if failed.index == 0 {
-			return 0, p.failure(&messages[0], failed.err)
+		if failed.index > 0 {
+			messages = messages[:failed.index]
+			continue
 		}
-		messages = messages[:failed.index]
-		b.reset(b.ordinal)
+		if again, err := p.failed(reading, work, b, &messages[0], failed.err); !again || err != nil {
+			return b.stats.In, err
+		}
+		messages = messages[:1]
 	}
+}
+
+// recovered notes that the function was applied after it had failed.
+func (p *pipeline) recovered() {
+	if p.attempts > 0 {
+		p.attempts = 0
+		p.status.enter(Running)
+	}
+}
+
+// takeBack makes a batch in which the function failed as if it had never been.
+func (p *pipeline) takeBack(work context.Context, b *batch) error {
+	if err := p.await(work, b.ordinal); err != nil {
+		return err
+	}
+	p.processor.forget(b)
+	b.reset(b.ordinal)
+	return nil
 }
 
 // run computes a batch and hands it to the committer.
@@ -109,7 +130,6 @@ func (p *pipeline) run(reading, work context.Context, b *batch, messages []topic
 	if err != nil || failed != nil {
 		return 0, failed, err
 	}
-	p.measureLag(b)
 	return n, nil, p.hand(work, b)
 }
 
@@ -170,6 +190,7 @@ func distinctKeys(messages []topic.Raw) []string {
 
 // hand gives a batch to the committer.
 func (p *pipeline) hand(work context.Context, b *batch) error {
+	p.measureLag(b)
 	select {
 	case p.commits <- b:
 		return nil
@@ -200,19 +221,5 @@ func tell(waiter chan<- struct{}) {
 	select {
 	case waiter <- struct{}{}:
 	default:
-	}
-}
-
-// failure is the error of a message that the function cannot be applied to.
-func (p *pipeline) failure(message *topic.Raw, err error) error {
-	var panicked *PanicError
-	if errors.As(err, &panicked) {
-		p.logger.Error("the function panicked", "offset", message.Offset, "panic", panicked.Value, "stack", string(panicked.Stack))
-	}
-	return &MessageError{
-		Function: p.function.Name,
-		Position: Position{TopicPartition: p.held.TopicPartition, Offset: message.Offset},
-		Key:      message.Key,
-		Err:      err,
 	}
 }

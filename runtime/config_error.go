@@ -38,7 +38,8 @@ func (e *ConfigError) Lines() []string {
 // maxFunctionName is the longest name of a function: short enough that the topics named after it keep Kafka's rules.
 const maxFunctionName = 200
 
-// Check reports what is wrong with the function, as a *ConfigError, or nil. It checks what the kinds have in common;
+// Check reports what is wrong with the function, as a *ConfigError, or nil; where nothing is, it sets what the engine
+// derives from the rest. It checks what the kinds have in common;
 // further are the problems that the kind found in its own fields.
 func (f *Function) Check(further ...Problem) error {
 	problems := f.nameProblems()
@@ -49,6 +50,9 @@ func (f *Function) Check(further ...Problem) error {
 		problems = append(problems, Problem{Field: "Options", Message: message})
 	}
 	if len(problems) == 0 {
+		if f.Options.Errors.DeadLetters() {
+			f.DeadLetter = DeadLetterTopic(f.origin())
+		}
 		return nil
 	}
 	return &ConfigError{Function: f.Name, Kind: f.Kind, Problems: problems}

@@ -77,6 +77,9 @@ func (e *Engine) Run(ctx context.Context) error {
 // runFunction is a member of the function's group until ctx is done.
 func (e *Engine) runFunction(ctx context.Context, f *Function, t *tracker) error {
 	defer t.left()
+	if err := e.createOwnTopics(ctx, f); err != nil {
+		return err
+	}
 	options := f.Options.WithDefaults()
 	group := Group{Name: f.Name, Assigned: t.assigned, Release: options.DrainTimeout + releaseMargin}
 	for _, input := range f.Inputs {

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/kappaflows/flows/topic"
@@ -23,8 +24,29 @@ type Function struct {
 	// Apply runs the user's function on one message. state is what State.New or State.Decode returned for the
 	// message's key, changed in place; nil without State. It may panic: the engine makes an error of it.
 	Apply func(ctx context.Context, in *Input, state any) (topic.Records, error)
+	// DeadLetter is the topic for messages that it cannot be applied to; nil where its policy has no use for one. Check
+	// sets it.
+	DeadLetter *topic.Spec
+	// Origin is the name of the function that this one does the work of, where its own is another.
+	Origin string
 	// Options are the knobs every kind has.
 	Options Options
+}
+
+// origin is the function's name as dead letters have it.
+func (f *Function) origin() string {
+	if f.Origin != "" {
+		return f.Origin
+	}
+	return f.Name
+}
+
+// allOutputs are the topics that the engine may write for the function.
+func (f *Function) allOutputs() []*topic.Spec {
+	if f.DeadLetter == nil {
+		return f.Outputs
+	}
+	return append(slices.Clip(f.Outputs), f.DeadLetter)
 }
 
 // Input is a message on its way into a function.
@@ -55,6 +77,8 @@ type Options struct {
 	// SkipDeleted lets the function go on where the log deleted messages before it read them; else it stops and says
 	// how many.
 	SkipDeleted bool
+	// Errors says what becomes of messages that the function cannot be applied to.
+	Errors ErrorPolicy
 	// BatchMessages bounds the messages of one batch; 0 is 10,000.
 	BatchMessages int
 	// BatchBytes bounds the input bytes of one batch and, apart from it, the output bytes; 0 is 4 MiB.
@@ -110,6 +134,7 @@ func (o Options) WithDefaults() Options {
 	setDefault(&o.QueueBytes, DefaultQueueBytes)
 	setDefault(&o.CacheBytes, DefaultCacheBytes)
 	setDefault(&o.DrainTimeout, DefaultDrainTimeout)
+	o.Errors = o.Errors.withDefaults()
 	return o
 }
 
@@ -135,5 +160,5 @@ func (o Options) Validate() (problems []string) {
 			problems = append(problems, knob.name+" is negative")
 		}
 	}
-	return problems
+	return append(problems, o.Errors.validate()...)
 }

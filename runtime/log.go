@@ -86,6 +86,8 @@ type NewTopic struct {
 	// Replicas is the replication factor; 0 is the broker's default.
 	Replicas  int16
 	Compacted bool
+	// MaxMessageBytes is the topic's max.message.bytes; 0 is the broker's default.
+	MaxMessageBytes int
 }
 
 // TopicPartition names one partition of a topic.

@@ -44,6 +44,12 @@ const (
 	OutputLost
 	// Retried counts attempts that failed for an unavailable broker or database.
 	Retried
+	// MessageRetried counts attempts of the function that failed and were made again.
+	MessageRetried
+	// MessageDeadLettered counts messages that went to the function's dead-letter topic.
+	MessageDeadLettered
+	// MessageSkipped counts messages that the function was not applied to because its policy says so.
+	MessageSkipped
 	// EventCount is the number of events.
 	EventCount
 )
@@ -52,6 +58,7 @@ const (
 func (e Event) String() string {
 	names := [EventCount]string{
 		"partition_claimed", "partition_released", "commit_fenced", "state_conflict", "output_resent", "output_lost", "retried",
+		"message_retried", "message_dead_lettered", "message_skipped",
 	}
 	if e >= EventCount {
 		return "unknown"

@@ -29,6 +29,8 @@ type pipeline struct {
 	// offsets are the acknowledged offsets that the ledger does not have yet.
 	mutex   sync.Mutex
 	offsets map[TopicPartition]int64
+	// attempts counts how often the function failed on the message that comes next.
+	attempts int
 	// calm counts commits without a conflict.
 	calm int
 }
@@ -60,7 +62,7 @@ func (c *claim) process(ctx context.Context) (err error) {
 }
 
 func (c *claim) newPipeline(ctx context.Context) (*pipeline, error) {
-	router, err := newRouter(ctx, c.log, c.function.Outputs, c.outlets)
+	router, err := newRouter(ctx, c.log, c.function, c.outlets)
 	if err != nil {
 		return nil, err
 	}

@@ -155,13 +155,14 @@ func (p *processor) apply(ctx context.Context, stop <-chan struct{}, b *batch, m
 	}()
 	late, cancel := p.clock.After(maxBatchTime)
 	defer cancel()
-	in := Input{Topic: p.source.Topic, Partition: p.source.Partition}
+	in := &Input{}
 	for i := range messages {
 		if i > 0 && p.full(b, late, stop) {
 			return i, nil
 		}
 		p.at = i
-		if err := p.one(ctx, b, &in, i, &messages[i]); err != nil {
+		*in = p.input(&messages[i])
+		if err := p.one(ctx, b, in, i); err != nil {
 			return i, &failedAt{index: i, err: err}
 		}
 	}
@@ -182,9 +183,12 @@ func (p *processor) full(b *batch, late <-chan time.Time, stop <-chan struct{}) 
 	}
 }
 
-func (p *processor) one(ctx context.Context, b *batch, in *Input, i int, message *topic.Raw) error {
-	in.Raw = *message
-	b.stats.InBytes += message.Size()
+func (p *processor) input(message *topic.Raw) Input {
+	return Input{Raw: *message, Topic: p.source.Topic, Partition: p.source.Partition}
+}
+
+func (p *processor) one(ctx context.Context, b *batch, in *Input, i int) error {
+	b.stats.InBytes += in.Size()
 	var state any
 	if p.function.State != nil {
 		e := p.entries[i]
@@ -194,14 +198,54 @@ func (p *processor) one(ctx context.Context, b *batch, in *Input, i int, message
 		}
 		state = e.state
 	}
+	timestamp := in.Timestamp
 	records, err := p.function.Apply(ctx, in, state)
 	if err != nil {
-		return err
+		return p.refuse(b, in, err)
 	}
 	for r := range records {
-		if err := p.router.add(b, &records[r], message); err != nil {
+		if err := p.router.add(b, &records[r], timestamp); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// refuse deals with a message that the user's function was not even called for, without ending the batch: nothing has
+// changed yet. Any other failure is the batch's.
+func (p *processor) refuse(b *batch, in *Input, err error) error {
+	var undecodable *topic.DecodeError
+	if action := p.options.Errors.Permanent; !errors.As(err, &undecodable) || action == Stop {
+		return err
+	}
+	return p.discard(b, in, p.options.Errors.Permanent, firstAttempt, err)
+}
+
+// firstAttempt is the number of a message's first attempt.
+const firstAttempt = 1
+
+// discard goes on without a message: it skips it or puts it into the batch as a dead letter.
+func (p *processor) discard(b *batch, in *Input, action Action, attempt int, reason error) error {
+	b.discards.add(action, in.Offset, reason)
+	if action == Skip {
+		return nil
+	}
+	letter := deadLetter(p.function.origin(), in, attempt, reason, p.clock.Now())
+	if err := p.router.addOutput(b, p.function.DeadLetter, letter); err != nil {
+		return fmt.Errorf("%w; and it cannot be kept as a dead letter: %w", reason, err)
+	}
+	return nil
+}
+
+// discardOne makes a batch of one message that the function is not applied to.
+func (p *processor) discardOne(b *batch, message *topic.Raw, action Action, attempt int, reason error, identity Identity) error {
+	in := p.input(message)
+	b.from, b.next, b.oldest, b.stats.In, b.stats.InBytes = in.Offset, in.Offset+1, in.Timestamp, 1, in.Size()
+	if err := p.discard(b, &in, action, attempt, reason); err != nil {
+		return err
+	}
+	if failed := p.encode(b, nil, identity); failed != nil {
+		return failed.err
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/kappaflows/flows/topic"
 )
@@ -18,9 +19,11 @@ type router struct {
 
 // target is one output topic.
 type target struct {
-	spec  *topic.Spec
-	limit int
-	doors []door
+	spec *topic.Spec
+	// framework says that the topic is the framework's own, so that its headers may be, too.
+	framework bool
+	limit     int
+	doors     []door
 }
 
 // door is one output partition: the sequence to go on with, and the record batch that is being filled.
@@ -34,14 +37,14 @@ type door struct {
 }
 
 // newRouter asks the log about the function's output topics and goes on with the sequences of the checkpoint.
-func newRouter(ctx context.Context, log Log, outputs []*topic.Spec, outlets map[TopicPartition]outlet) (*router, error) {
+func newRouter(ctx context.Context, log Log, f *Function, outlets map[TopicPartition]outlet) (*router, error) {
 	r := &router{}
-	for _, spec := range outputs {
+	for _, spec := range f.allOutputs() {
 		info, err := log.Describe(ctx, spec.Name)
 		if err != nil {
 			return nil, fmt.Errorf("output topic %s: %w", spec.Name, err)
 		}
-		t := &target{spec: spec, limit: info.MaxMessageBytes - batchHeaderSize, doors: make([]door, info.Partitions)}
+		t := &target{spec: spec, framework: spec == f.DeadLetter, limit: info.MaxMessageBytes - batchHeaderSize, doors: make([]door, info.Partitions)}
 		for p := range t.doors {
 			key := TopicPartition{Topic: spec.Name, Partition: int32(p)}
 			t.doors[p] = door{partition: key, next: outlets[key].next, batch: -1}
@@ -52,7 +55,7 @@ func newRouter(ctx context.Context, log Log, outputs []*topic.Spec, outlets map[
 }
 
 // add puts one record into the batch.
-func (r *router) add(b *batch, rec *topic.Record, input *topic.Raw) error {
+func (r *router) add(b *batch, rec *topic.Record, input time.Time) error {
 	if err := rec.Err(); err != nil {
 		return err
 	}
@@ -60,20 +63,39 @@ func (r *router) add(b *batch, rec *topic.Record, input *topic.Raw) error {
 	if t == nil {
 		return undeclared(rec.Spec())
 	}
-	for _, h := range rec.Headers() {
-		if strings.HasPrefix(h.Key, topic.ReservedHeader) {
-			return fmt.Errorf("header %q: %w", h.Key, ErrReserved)
+	if !t.framework {
+		for _, h := range rec.Headers() {
+			if strings.HasPrefix(h.Key, topic.ReservedHeader) {
+				return fmt.Errorf("header %q: %w", h.Key, ErrReserved)
+			}
 		}
 	}
-	size := recordSize(rec)
+	at := rec.Timestamp()
+	if at.IsZero() {
+		at = input
+	}
+	return t.put(b, Output{Key: rec.Key(), Value: rec.Value(), Headers: rec.Headers(), Timestamp: at.UnixMilli()}, r.spread)
+}
+
+// addOutput puts a record of the framework's own into the batch.
+func (r *router) addOutput(b *batch, spec *topic.Spec, output Output) error {
+	t := r.find(spec)
+	if t == nil {
+		return undeclared(spec)
+	}
+	return t.put(b, output, r.spread)
+}
+
+func (t *target) put(b *batch, output Output, spread uint32) error {
+	size := recordSize(&output)
 	if size > t.limit {
 		return fmt.Errorf("%w: %d bytes for topic %s, which takes %d", ErrRecordTooLarge, size, t.spec.Name, t.limit)
 	}
-	p := t.spec.Place(rec.Key(), int32(len(t.doors)), r.spread)
+	p := t.spec.Place(output.Key, int32(len(t.doors)), spread)
 	if p < 0 || int(p) >= len(t.doors) {
 		return fmt.Errorf("the partitioner of topic %s gave %d of %d partitions", t.spec.Name, p, len(t.doors))
 	}
-	t.doors[p].put(b, rec, input, size, t.limit)
+	t.doors[p].put(b, output, size, t.limit)
 	return nil
 }
 
@@ -101,16 +123,12 @@ func undeclared(spec *topic.Spec) error {
 	return fmt.Errorf("record for topic %s: %w", spec.Name, ErrUndeclared)
 }
 
-func (d *door) put(b *batch, rec *topic.Record, input *topic.Raw, size, limit int) {
+func (d *door) put(b *batch, output Output, size, limit int) {
 	if d.batch != b.ordinal || d.bytes+size > limit {
 		d.batch, d.section, d.bytes = b.ordinal, b.section(d.partition, d.next), 0
 	}
-	at := rec.Timestamp()
-	if at.IsZero() {
-		at = input.Timestamp
-	}
 	s := &b.outputs.sections[d.section]
-	s.Records = append(s.Records, Output{Key: rec.Key(), Value: rec.Value(), Headers: rec.Headers(), Timestamp: at.UnixMilli()})
+	s.Records = append(s.Records, output)
 	d.bytes += size
 	d.next = advance(d.next, 1)
 	b.stats.Out++

@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -57,18 +58,18 @@ func (l *Log) Create(ctx context.Context, topics []runtime.NewTopic) error {
 	defer l.mu.Unlock()
 	for _, t := range topics {
 		if _, ok := l.topics[t.Name]; !ok {
-			l.create(t.Name, max(1, t.Partitions))
+			l.create(t)
 		}
 	}
 	return nil
 }
 
-func (l *Log) create(name string, partitions int32) {
+func (l *Log) create(topic runtime.NewTopic) {
 	l.nextTopic++
-	t := &topicLog{info: runtime.TopicInfo{Name: name, MaxMessageBytes: defaultMaxMessageBytes}}
+	t := &topicLog{info: runtime.TopicInfo{Name: topic.Name, MaxMessageBytes: cmp.Or(topic.MaxMessageBytes, defaultMaxMessageBytes)}}
 	binary.BigEndian.PutUint64(t.info.ID[8:], l.nextTopic)
-	l.topics[name] = t
-	l.grow(t, partitions)
+	l.topics[topic.Name] = t
+	l.grow(t, max(1, topic.Partitions))
 }
 
 func (l *Log) grow(t *topicLog, partitions int32) {
