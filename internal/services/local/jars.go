@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"github.com/kappaflows/flows/internal/folder"
 )
 
 //go:embed pom.xml
@@ -28,15 +30,12 @@ func kafkaJars(ctx context.Context) (string, error) {
 	if _, err := os.Stat(jars); err == nil {
 		return jars, nil
 	}
-	held, err := lockFile(jars+".lock", true)
-	if err != nil {
-		return "", fmt.Errorf("kafka jars: %w", err)
-	}
-	defer held.release()
-	if _, err := os.Stat(jars); err == nil {
-		return jars, nil // Another process fetched them meanwhile.
-	}
-	return jars, fetchJars(ctx, jars)
+	return jars, folder.Exclusively(jars+".lock", func() error {
+		if _, err := os.Stat(jars); err == nil {
+			return nil // Another process fetched them meanwhile.
+		}
+		return fetchJars(ctx, jars)
+	})
 }
 
 // fetchJars leaves the folder whole or not at all.

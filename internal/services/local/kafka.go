@@ -48,12 +48,12 @@ func StartKafka(ctx context.Context, config Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, owner, err := newFolder(config.Detached)
+	dir, held, err := newFolder(config.Detached)
 	if err != nil {
 		return nil, fmt.Errorf("kafka: %w", err)
 	}
 	broker := &Service{
-		Dir: dir, name: "kafka", config: config, owner: owner,
+		Dir: dir, name: "kafka", config: config, folder: held,
 		stopSignal: syscall.SIGTERM, deathSignal: syscall.SIGKILL,
 	}
 	if err := broker.prepareKafka(ctx, java, jars); err != nil {

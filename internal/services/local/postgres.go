@@ -26,12 +26,12 @@ func StartPostgres(ctx context.Context, config Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, owner, err := newFolder(config.Detached)
+	dir, held, err := newFolder(config.Detached)
 	if err != nil {
 		return nil, fmt.Errorf("postgres: %w", err)
 	}
 	server := &Service{
-		Dir: dir, name: "postgres", config: config, owner: owner, user: account,
+		Dir: dir, name: "postgres", config: config, folder: held, user: account,
 		// An interrupt is a fast shutdown, a quit an immediate one that takes the children along.
 		stopSignal: syscall.SIGINT, deathSignal: syscall.SIGQUIT,
 		env: []string{"LC_ALL=C", "PATH=" + os.Getenv("PATH")},

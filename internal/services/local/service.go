@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/kappaflows/flows/internal/folder"
 )
 
 // Config says how a service is run. The zero value is a service of its own that ends with this process.
@@ -31,7 +33,7 @@ type Service struct {
 
 	name    string
 	config  Config
-	owner   *lock
+	folder  *folder.Folder
 	program []string
 	user    *syscall.Credential
 	env     []string
@@ -152,11 +154,10 @@ func (s *Service) Continue() error { return s.signalAll(syscall.SIGCONT) }
 // Remove ends the service and deletes its folder.
 func (s *Service) Remove() error {
 	s.Kill()
-	err := os.RemoveAll(s.Dir)
-	if s.owner != nil {
-		s.owner.remove()
+	if s.folder == nil {
+		return os.RemoveAll(s.Dir)
 	}
-	return err
+	return s.folder.Close()
 }
 
 func (s *Service) signalAll(signal syscall.Signal) error {
