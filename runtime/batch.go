@@ -16,6 +16,7 @@ type batch struct {
 	outputs pending
 	writes  StateWrites
 	deletes StateDeletes
+	changes []Change
 	// states is what the writes' states lie in, kept for its space.
 	states  []byte
 	pending []byte
@@ -34,6 +35,7 @@ func (b *batch) reset(ordinal int64) {
 		clear(b.outputs.sections[i].Records)
 	}
 	clear(b.dirty)
+	clear(b.changes)
 	clear(b.writes.Keys)
 	clear(b.deletes.Keys)
 	*b = batch{
@@ -43,6 +45,7 @@ func (b *batch) reset(ordinal int64) {
 			Keys: b.writes.Keys[:0], States: b.writes.States[:0], Versions: b.writes.Versions[:0], Fresh: b.writes.Fresh[:0],
 		},
 		deletes: StateDeletes{Keys: b.deletes.Keys[:0], Versions: b.deletes.Versions[:0]},
+		changes: b.changes[:0],
 		states:  b.states[:0],
 		pending: b.pending[:0],
 		dirty:   b.dirty[:0],

@@ -106,6 +106,8 @@ func (p *pipeline) commitBatch(work context.Context, b *batch) (void bool, err e
 	switch {
 	case errors.Is(err, errVoid):
 		return true, nil
+	case errors.Is(err, ErrRefused):
+		return false, &refusedError{from: b.from, next: b.next, messages: b.stats.In, err: err}
 	case err != nil:
 		return false, fmt.Errorf("commit offsets %d to %d: %w", b.from, b.next-1, err)
 	}
@@ -134,6 +136,9 @@ func (p *pipeline) succeeded(b *batch) {
 	}
 	p.tellDiscards(b)
 	p.reached = b.next
+	p.searching.Lock()
+	p.suspects.passed(b)
+	p.searching.Unlock()
 	p.committed.Store(b.ordinal + 1)
 	tell(p.committing)
 }

@@ -23,7 +23,16 @@ func (p *pipeline) compute(reading, work context.Context) error {
 			}
 		}
 		b := p.batch(ordinal)
-		n, err := p.make(reading, work, b, backlog, p.function.State != nil && locked > 0)
+		messages, suspect := p.unsuspected(backlog)
+		if suspect != nil {
+			_, err = p.failed(reading, work, b, &messages[0], suspect)
+			backlog = rest(backlog, b.stats.In)
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		n, err := p.make(reading, work, b, messages, p.function.State != nil && locked > 0)
 		if err != nil {
 			return err
 		}
@@ -40,6 +49,27 @@ func lockedBatches(conflicts int) int {
 		return 0
 	}
 	return 1 << min(conflicts, doublings)
+}
+
+// unsuspected returns the messages that the next batch may have while one is looked for whose row the database refuses;
+// and the reason, where the first of them is that one.
+func (p *pipeline) unsuspected(messages []topic.Raw) ([]topic.Raw, error) {
+	p.searching.Lock()
+	defer p.searching.Unlock()
+	s := &p.suspects
+	if s.limit == 0 {
+		return messages, nil
+	}
+	for i := range messages[:min(len(messages), s.limit)] {
+		if messages[i].Offset != s.found {
+			continue
+		}
+		if i == 0 {
+			return messages, s.reason
+		}
+		return messages[:i], nil
+	}
+	return messages[:min(len(messages), s.limit)], nil
 }
 
 // rest returns the messages behind the first n, at the front of the same space.

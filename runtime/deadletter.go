@@ -68,8 +68,14 @@ func cutText(text string, n int) string {
 	return text[:n]
 }
 
-// revive makes a message of a retry topic what it was when the function was first applied to it. Where it lies now
-// stays its offset and partition for the engine; the function sees where it came from.
+// attemptsOf returns how often the function was applied to a message before it became this dead letter.
+func attemptsOf(in *Input) int {
+	value, _ := in.Headers.Last(HeaderAttempt)
+	n, _ := strconv.Atoi(string(value))
+	return max(0, n)
+}
+
+// revive makes a dead letter the message that it was when the function was first applied to it.
 func revive(in *Input) {
 	headers := make(topic.Headers, 0, len(in.Headers))
 	for _, h := range in.Headers {

@@ -104,7 +104,8 @@ func (e *Engine) runPartition(ctx context.Context, f *Function, options Options,
 	o := &owner{
 		function: f, options: options, held: held, log: e.config.Log, store: e.config.Store, clock: e.config.Clock,
 		observer: e.config.Observer, status: status, durable: options.Delivery == ExactlyOnce, reached: e.reachedOf(key),
-		logger: e.config.Logger.With("function", f.Name, "topic", held.Topic, "partition", held.Partition),
+		suspects: suspects{found: noSuspect},
+		logger:   e.config.Logger.With("function", f.Name, "topic", held.Topic, "partition", held.Partition),
 	}
 	if !o.durable {
 		o.store = groupStore{log: e.config.Log}

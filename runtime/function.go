@@ -21,6 +21,10 @@ type Function struct {
 	Outputs []*topic.Spec
 	// State describes its state; nil where it has none.
 	State *State
+	// Tables are the tables of rows that it changes.
+	Tables []*RowTable
+	// Parts are functions that belong to it and run with it: the steps that bring the topics of a join together.
+	Parts []*Function
 	// Apply runs the user's function on one message. state is what State.New or State.Decode returned for the
 	// message's key, changed in place; nil without State. It may panic: the engine makes an error of it.
 	Apply func(ctx context.Context, in *Input, state any) (topic.Records, error)
@@ -54,6 +58,8 @@ type Input struct {
 	topic.Raw
 	Topic     string
 	Partition int32
+	// Changes are the changes of rows that the function made: it appends them.
+	Changes []Change
 }
 
 // State is how a function's states are kept.

@@ -92,7 +92,7 @@ func (l *ledger) commit(b *batch, acked int64, offsets map[TopicPartition]int64)
 }
 
 func (l *ledger) enter(c *Commit, b *batch, acked int64) {
-	c.Next, c.Table, c.Writes, c.Deletes = b.next, l.table, b.writes, b.deletes
+	c.Next, c.Table, c.Writes, c.Deletes, c.Changes = b.next, l.table, b.writes, b.deletes, b.changes
 	if len(b.pending) > 0 {
 		s := l.slot(acked)
 		c.Put[s], l.slots[s] = b.pending, b.ordinal

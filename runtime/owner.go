@@ -27,7 +27,8 @@ type owner struct {
 	// reached is the highest position that this process saw committed; -1 before.
 	reached int64
 	// skipped is the offset to which deleted messages are passed over.
-	skipped int64
+	skipped  int64
+	suspects suspects
 	// conflicts is how many state conflicts there were in a row.
 	conflicts int
 }
@@ -74,12 +75,19 @@ func final(err error) bool {
 
 // judge decides what to do after an attempt: wait and claim again, or give up.
 func (o *owner) judge(err error, waits *backoff.ExponentialBackOff) (wait time.Duration, fatal error) {
-	var message *MessageError
+	var (
+		message *MessageError
+		refused *refusedError
+	)
 	switch {
 	case err == nil:
 		return 0, nil
 	case errors.As(err, &message):
 		return 0, err
+	case errors.As(err, &refused):
+		o.logger.Debug("looking for the message whose row is refused", "err", err, "messages", refused.messages)
+		o.suspects.refused(refused)
+		return 0, nil
 	case errors.Is(err, ErrFenced):
 		o.observer.Happened(o.function.Name, o.held.TopicPartition, CommitFenced, 1)
 		o.retrying("another process has claimed the partition", err, fencedWait)

@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -29,10 +28,15 @@ type pipeline struct {
 	// offsets are the acknowledged offsets that the ledger does not have yet.
 	mutex   sync.Mutex
 	offsets map[TopicPartition]int64
+	// searching guards the owner's suspects.
+	searching sync.Mutex
 	// attempts counts how often the function failed on the message that comes next.
 	attempts int
 	// calm counts commits without a conflict.
 	calm int
+	// verdict is about the message that the function cannot be applied to, once there is one: it ends the claim when all before
+	// it is committed and sent.
+	verdict error
 }
 
 // inFlight bounds the batches that are committed and not acknowledged.
@@ -44,7 +48,7 @@ func (c *claim) process(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, p.reader.Close()) }()
+	defer func() { err = p.closeReader(err) }()
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	stages, work := errgroup.WithContext(work)
@@ -55,10 +59,28 @@ func (c *claim) process(ctx context.Context) (err error) {
 	c.status.enter(Running)
 	finished := make(chan struct{})
 	stages.Go(func() error { return p.compute(reading, work) })
-	stages.Go(func() error { return p.commit(work) })
-	stages.Go(func() error { defer close(finished); return p.send(work) })
+	// The committer is the last to finish: it waits for what is sent, and then commits that.
+	stages.Go(func() error { defer close(finished); return p.commit(work) })
+	stages.Go(func() error { return p.send(work) })
 	stages.Go(func() error { return p.limitDrain(ctx, finished) })
-	return stages.Wait()
+	if err := stages.Wait(); err != nil {
+		return err
+	}
+	return p.verdict
+}
+
+// closeReader closes the reader without hiding an error that was there before.
+func (p *pipeline) closeReader(err error) error {
+	closing := p.reader.Close()
+	switch {
+	case closing == nil:
+		return err
+	case err == nil:
+		return fmt.Errorf("stop reading topic %s partition %d: %w", p.held.Topic, p.held.Partition, closing)
+	default:
+		p.logger.Warn("stop reading", "err", closing)
+		return err
+	}
 }
 
 func (c *claim) newPipeline(ctx context.Context) (*pipeline, error) {
@@ -93,6 +115,8 @@ func (c *claim) newPipeline(ctx context.Context) (*pipeline, error) {
 	}
 	p.committed.Store(c.ordinal)
 	p.acked.Store(c.ordinal)
+	// The ledger knows what it needs of them, and they can be large.
+	c.settled, c.cp.Pending = nil, [Slots][]byte{}
 	return p, nil
 }
 
@@ -113,6 +137,7 @@ func (p *pipeline) limitDrain(ctx context.Context, finished <-chan struct{}) err
 	case <-finished:
 		return nil
 	case <-after:
+		p.logger.Warn("giving up on what was begun; it is done again by the next owner", "err", errDrained)
 		return errDrained
 	}
 }

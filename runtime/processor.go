@@ -156,15 +156,18 @@ func (p *processor) apply(ctx context.Context, stop <-chan struct{}, b *batch, m
 	late, cancel := p.clock.After(maxBatchTime)
 	defer cancel()
 	in := &Input{}
+	var changes []Change
 	for i := range messages {
 		if i > 0 && p.full(b, late, stop) {
 			return i, nil
 		}
 		p.at = i
 		*in = p.input(&messages[i])
+		in.Changes = changes
 		if err := p.one(ctx, b, in, i); err != nil {
 			return i, &failedAt{index: i, err: err}
 		}
+		changes = in.Changes[:0]
 	}
 	return len(messages), nil
 }
@@ -208,6 +211,7 @@ func (p *processor) one(ctx context.Context, b *batch, in *Input, i int) error {
 			return err
 		}
 	}
+	b.changes = append(b.changes, in.Changes...)
 	return nil
 }
 
@@ -229,6 +233,10 @@ func (p *processor) discard(b *batch, in *Input, action Action, attempt int, rea
 	b.discards.add(action, in.Offset, reason)
 	if action == Skip {
 		return nil
+	}
+	if p.source.Topic == p.function.DeadLetter.Name {
+		attempt += attemptsOf(in)
+		revive(in)
 	}
 	letter := deadLetter(p.function.origin(), in, attempt, reason, p.clock.Now())
 	if err := p.router.addOutput(b, p.function.DeadLetter, letter); err != nil {

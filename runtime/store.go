@@ -113,6 +113,8 @@ type Commit struct {
 	// Writes and Deletes are states, each sorted by key, no key twice.
 	Writes  StateWrites
 	Deletes StateDeletes
+	// Changes are changes of rows, to be applied in order; see RowStore.
+	Changes []Change
 }
 
 // StateWrites are states to insert or replace, in columns: the values at one index are one row.

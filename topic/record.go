@@ -86,6 +86,16 @@ func (t *Topic[K, V]) Passed(raw *Raw) Record {
 	return r.WithHeadersOf(raw.Headers)
 }
 
+// Forward makes a record of a message, unchanged, for the topic that a spec describes; see Topic.Passed. It is for the
+// framework, which knows topics without their types.
+func Forward(to *Spec, raw *Raw) Record {
+	r := Record{spec: to, key: raw.Key, value: raw.Value}
+	if len(raw.Headers) > 0 {
+		r.more = &more{headers: raw.Headers}
+	}
+	return r
+}
+
 func (r Record) fail(part, formatName string, err error) Record {
 	r.more = &more{err: fmt.Errorf("topic %s: %s cannot be written as %s: %w", r.spec.Name, part, formatName, err)}
 	return r
