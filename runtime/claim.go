@@ -39,22 +39,45 @@ func (o *owner) take(ctx context.Context) (*claim, error) {
 	if c.settled, err = decodeSlots(cp.Pending); err != nil {
 		return nil, fmt.Errorf("checkpoint of topic %s partition %d: %w", o.held.Topic, o.held.Partition, err)
 	}
-	if err := c.position(ctx); err != nil {
-		return nil, err
-	}
-	if err := c.identify(ctx); err != nil {
-		return nil, err
-	}
-	if cp.Next < 0 {
-		if err := c.begin(ctx); err != nil {
-			return nil, err
-		}
-	}
-	if err := c.settle(ctx); err != nil {
-		return nil, err
+	if err := c.prepare(ctx); err != nil {
+		return nil, c.excuse(ctx, err)
 	}
 	o.observer.Happened(o.function.Name, o.held.TopicPartition, PartitionClaimed, 1)
 	return c, nil
+}
+
+// prepare holds log and store against each other, and brings both to where reading can start.
+func (c *claim) prepare(ctx context.Context) error {
+	if err := c.position(ctx); err != nil {
+		return err
+	}
+	if err := c.identify(ctx); err != nil {
+		return err
+	}
+	if c.cp.Next < 0 {
+		if err := c.begin(ctx); err != nil {
+			return err
+		}
+	}
+	return c.settle(ctx)
+}
+
+// excuse returns ErrFenced instead of an error that asks for people where another process has claimed the partition
+// since: its work looks as if the checkpoint, as it was read, were behind the log.
+func (c *claim) excuse(ctx context.Context, err error) error {
+	if !errors.Is(err, ErrStoreBehind) && !errors.Is(err, ErrDeleted) {
+		return err
+	}
+	rows, failure := c.store.Checkpoints(ctx, c.function.Name)
+	if failure != nil {
+		return fmt.Errorf("read checkpoints: %w", failure)
+	}
+	for i := range rows {
+		if rows[i].CheckpointKey == c.cp.CheckpointKey && rows[i].Epoch != c.cp.Epoch {
+			return fmt.Errorf("claimed again by epoch %d: %w", rows[i].Epoch, ErrFenced)
+		}
+	}
+	return err
 }
 
 // position decides where reading starts, and refuses where log and store contradict each other.
@@ -147,6 +170,9 @@ func (c *claim) checkOutlet(ctx context.Context, key TopicPartition, o outlet) e
 	switch {
 	case errors.Is(err, errors.ErrUnsupported), errors.Is(err, ErrDenied):
 		// The check is one of several; without the right or the means, the others must do.
+		return nil
+	case errors.Is(err, ErrUnknownTopic):
+		// The function may have written to it once and no longer; where it still does, that is found out later.
 		return nil
 	case err != nil:
 		return fmt.Errorf("producer state of topic %s partition %d: %w", key.Topic, key.Partition, err)

@@ -29,10 +29,11 @@ func (c *claim) settle(ctx context.Context) error {
 					return err
 				}
 			}
-			if !found {
-				if err := c.again(ctx, p.identity, section, doubt); err != nil {
-					return err
-				}
+			if found {
+				// So are all before it.
+				delete(doubt, section.TopicPartition)
+			} else if err := c.again(ctx, p.identity, section, doubt); err != nil {
+				return err
 			}
 		}
 	}
@@ -88,7 +89,8 @@ func (c *claim) look(ctx context.Context, identity Identity, section *RecordBatc
 	}
 	from := Position{TopicPartition: section.TopicPartition, Offset: max(start, c.outlets[section.TopicPartition].acked)}
 	err = c.log.Batches(ctx, from, func(h BatchHeader) bool {
-		found = h.Identity == identity && h.Sequence == section.Sequence && h.Records == len(section.Records)
+		// The number of records says nothing: compaction may have taken some.
+		found = h.Identity == identity && h.Sequence == section.Sequence
 		return !found
 	})
 	if err != nil {
@@ -113,9 +115,6 @@ func (c *claim) renew(ctx context.Context, doubt map[TopicPartition][]RecordBatc
 		c.outlets[key] = o
 	}
 	for key, sections := range doubt {
-		c.logger.Error("the log lost outputs that it had acknowledged; sending them again",
-			"output_topic", key.Topic, "output_partition", key.Partition, "batches", len(sections))
-		c.observer.Happened(c.function.Name, c.held.TopicPartition, OutputLost, len(sections))
 		o := c.outlets[key]
 		for _, section := range sections {
 			section.Sequence = o.next
@@ -124,7 +123,12 @@ func (c *claim) renew(ctx context.Context, doubt map[TopicPartition][]RecordBatc
 		}
 		c.outlets[key] = o
 	}
-	if err := c.rewrite(ctx, renewed); err != nil {
+	err = c.rewrite(ctx, renewed)
+	if !errors.Is(err, ErrFenced) {
+		// To one that has been superseded, outputs look lost that are only older than what its successor has sent.
+		c.reportLost(doubt)
+	}
+	if err != nil {
 		return err
 	}
 	for _, section := range renewed.sections {
@@ -136,6 +140,14 @@ func (c *claim) renew(ctx context.Context, doubt map[TopicPartition][]RecordBatc
 		return fmt.Errorf("outputs of a new identity are out of order: %w", ErrUnavailable)
 	}
 	return nil
+}
+
+func (c *claim) reportLost(doubt map[TopicPartition][]RecordBatch) {
+	for key, sections := range doubt {
+		c.logger.Error("the log lost outputs that it had acknowledged; sending them again",
+			"output_topic", key.Topic, "output_partition", key.Partition, "batches", len(sections))
+		c.observer.Happened(c.function.Name, c.held.TopicPartition, OutputLost, len(sections))
+	}
 }
 
 // rewrite replaces all pending batches of the checkpoint by one.
