@@ -77,7 +77,7 @@ func (m *modelTest) batch(r *rapid.T) (*runtime.Commit, int) {
 		Sequences:     rapid.SliceOfN(rapid.Byte(), 0, 9).Draw(r, "sequences"),
 		Table:         textTable.Name,
 	}
-	batch.Next = batch.From + rapid.Int64Range(0, 3).Draw(r, "messages")
+	batch.Next = max(batch.From+rapid.Int64Range(0, 3).Draw(r, "messages"), 0)
 	for slot := range batch.Put {
 		if rapid.Bool().Draw(r, "put") {
 			batch.Put[slot] = rapid.SliceOfN(rapid.Byte(), 0, 9).Draw(r, "pending")
@@ -102,7 +102,7 @@ func (m *modelTest) batch(r *rapid.T) (*runtime.Commit, int) {
 }
 
 func (m *modelTest) keys() (keys []string) {
-	for _, key := range []string{"", "A", "a", "ä", "z"} {
+	for _, key := range []string{"", "A", "a", "z", "ä"} {
 		keys = append(keys, m.name+"/"+key)
 	}
 	return keys
