@@ -108,6 +108,9 @@ func (p *pipeline) commitBatch(work context.Context, b *batch) (void bool, err e
 		return true, nil
 	case errors.Is(err, ErrRefused):
 		return false, &refusedError{from: b.from, next: b.next, messages: b.stats.In, err: err}
+	case err != nil && b.next == 0:
+		// A batch that is computed while its rows are locked has no offsets before that.
+		return false, fmt.Errorf("commit with locked rows: %w", err)
 	case err != nil:
 		return false, fmt.Errorf("commit offsets %d to %d: %w", b.from, b.next-1, err)
 	}

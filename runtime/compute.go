@@ -9,10 +9,21 @@ import (
 	"github.com/kappaflows/flows/topic"
 )
 
-// compute reads messages and makes batches of them until reading is done. The user's function runs under work, so that
-// a message that was begun is finished when the partition is given back.
+// compute reads messages and makes batches of them until reading is done, or a message ends it. The user's function
+// runs under work, so that a message that was begun is finished when the partition is given back.
 func (p *pipeline) compute(reading, work context.Context) error {
 	defer close(p.commits)
+	err := p.computeAll(reading, work)
+	var message *MessageError
+	if errors.As(err, &message) {
+		// Returned here, it would cut off the sending of what came before the message.
+		p.verdict = err
+		return nil
+	}
+	return err
+}
+
+func (p *pipeline) computeAll(reading, work context.Context) error {
 	var backlog []topic.Raw
 	locked := lockedBatches(p.conflicts)
 	for ordinal := p.ordinal; reading.Err() == nil; ordinal++ {
@@ -176,12 +187,13 @@ func (p *pipeline) runLocked(reading, work context.Context, b *batch, messages [
 	if err := p.await(work, b.ordinal); err != nil {
 		return 0, nil, err
 	}
-	job := &lockedJob{keys: distinctKeys(messages), done: make(chan struct{})}
-	job.compute = func(rows []StateRow) error {
+	job := &lockedJob{keys: p.processor.distinctKeys(messages), done: make(chan struct{})}
+	job.compute = func(rows []StateRow) (err error) {
 		job.n, job.failed, err = p.processor.runWith(work, reading.Done(), b, messages, job.keys, rows, p.identity)
 		if job.failed != nil {
 			return errVoid
 		}
+		p.measureLag(b)
 		return err
 	}
 	b.locked = job
@@ -209,10 +221,13 @@ type lockedJob struct {
 // errVoid rolls back a batch that the function failed in.
 var errVoid = errors.New("the batch is void")
 
-func distinctKeys(messages []topic.Raw) []string {
+// distinctKeys returns the keys of the messages that can have a row, in order.
+func (p *processor) distinctKeys(messages []topic.Raw) []string {
 	keys := make([]string, 0, len(messages))
 	for i := range messages {
-		keys = append(keys, string(messages[i].Key))
+		if key := string(messages[i].Key); p.storable(key) {
+			keys = append(keys, key)
+		}
 	}
 	slices.Sort(keys)
 	return slices.Compact(keys)

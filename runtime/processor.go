@@ -117,11 +117,16 @@ func (p *processor) find(messages []topic.Raw) {
 // miss notes that the state of a key must be loaded. A key that is text and that no database takes as text has none; it
 // is the function's to refuse.
 func (p *processor) miss(e *entry) {
-	if p.function.State.Table.Key == format.Text && (strings.IndexByte(e.key, 0) >= 0 || !utf8.ValidString(e.key)) {
+	if !p.storable(e.key) {
 		e.state, e.loaded = p.function.State.New(), true
 		return
 	}
 	p.missing = append(p.missing, e.key)
+}
+
+// storable says whether the table can have a row for the key.
+func (p *processor) storable(key string) bool {
+	return p.function.State.Table.Key != format.Text || (strings.IndexByte(key, 0) < 0 && utf8.ValidString(key))
 }
 
 // fill sets the entries of the missing keys from their rows; a key without one has the zero state.
