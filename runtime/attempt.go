@@ -42,7 +42,7 @@ func (p *pipeline) failed(reading, work context.Context, b *batch, message *topi
 		return false, err
 	}
 	p.attempts = 0
-	p.status.enter(Running)
+	p.status.resume()
 	return false, nil
 }
 

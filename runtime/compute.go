@@ -147,7 +147,7 @@ func (p *pipeline) make(reading, work context.Context, b *batch, messages []topi
 func (p *pipeline) recovered() {
 	if p.attempts > 0 {
 		p.attempts = 0
-		p.status.enter(Running)
+		p.status.resume()
 	}
 }
 

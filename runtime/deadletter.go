@@ -28,10 +28,6 @@ const deadLetterSuffix = ".dead-letter"
 // maxReason bounds the reason in a dead letter.
 const maxReason = 1 << 10
 
-// DeadLetterRoom is how much larger than its input's a dead-letter topic's max.message.bytes must be, so that the
-// largest message fits with its reason.
-const DeadLetterRoom = 16 << 10
-
 // DeadLetterTopic returns the topic of a function's dead letters.
 func DeadLetterTopic(function string) *topic.Spec {
 	return topic.New(function+deadLetterSuffix, format.Bytes(), format.Bytes()).Spec()

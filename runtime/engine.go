@@ -85,13 +85,28 @@ func (e *Engine) runFunction(ctx context.Context, f *Function, t *tracker) error
 	for _, input := range f.Inputs {
 		group.Topics = append(group.Topics, input.Name)
 	}
-	err := e.config.Log.Join(ctx, group, func(ctx context.Context, held Held) error {
-		return e.runPartition(ctx, f, options, t, held)
-	})
-	if err != nil && ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, ErrUnavailable)) {
-		return nil
+	waits := newWaits()
+	for {
+		err := e.config.Log.Join(ctx, group, func(ctx context.Context, held Held) error {
+			return e.runPartition(ctx, f, options, t, held)
+		})
+		var message *MessageError
+		if errors.As(err, &message) {
+			return err
+		}
+		if err != nil && ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, ErrUnavailable)) {
+			return nil
+		}
+		if !errors.Is(err, ErrUnavailable) {
+			return err
+		}
+		t.left()
+		wait := waits.NextBackOff()
+		e.config.Logger.Warn("out of the group; joining again", "function", f.Name, "err", err, "wait", wait)
+		if !sleep(ctx, e.config.Clock, wait) {
+			return nil
+		}
 	}
-	return err
 }
 
 // releaseMargin is what a partition may be held for beyond draining, so that draining ends by itself.

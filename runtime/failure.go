@@ -19,6 +19,8 @@ var (
 	ErrRecordTooLarge = errors.New("record too large for its topic")
 	// ErrUndeclared says that a function returned a record for a topic that it does not declare as an output.
 	ErrUndeclared = errors.New("topic is not among the function's outputs")
+	// ErrPartitions says that a topic has another number of partitions than its function needs.
+	ErrPartitions = errors.New("wrong number of partitions")
 	// ErrReserved says that a function set a header that is the framework's own.
 	ErrReserved = errors.New(`headers that start with "flows-" are reserved`)
 )

@@ -23,6 +23,8 @@ type Function struct {
 	State *State
 	// Tables are the tables of rows that it changes.
 	Tables []*RowTable
+	// Own are topics that belong to the function and that the engine creates where they are missing.
+	Own []OwnTopic
 	// Parts are functions that belong to it and run with it: the steps that bring the topics of a join together.
 	Parts []*Function
 	// Apply runs the user's function on one message. state is what State.New or State.Decode returned for the
@@ -60,6 +62,14 @@ type Input struct {
 	Partition int32
 	// Changes are the changes of rows that the function made: it appends them.
 	Changes []Change
+}
+
+// OwnTopic is a topic that the framework creates by itself.
+type OwnTopic struct {
+	// Spec describes it. Where it has no number of partitions, it gets as many as the widest of Like.
+	Spec *topic.Spec
+	// Like are topics whose messages end up in it: it takes larger ones than the one that takes the largest.
+	Like []*topic.Spec
 }
 
 // State is how a function's states are kept.

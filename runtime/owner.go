@@ -42,13 +42,19 @@ const (
 	fencedWait = time.Second
 )
 
-// run processes the partition until ctx is done, which is no error, or something final fails.
-func (o *owner) run(ctx context.Context) error {
-	defer o.observer.Happened(o.function.Name, o.held.TopicPartition, PartitionReleased, 1)
+// newWaits returns the waits between attempts at what is unavailable.
+func newWaits() *backoff.ExponentialBackOff {
 	waits := &backoff.ExponentialBackOff{
 		InitialInterval: firstWait, MaxInterval: longWait, Multiplier: 2, RandomizationFactor: backoff.DefaultRandomizationFactor,
 	}
 	waits.Reset()
+	return waits
+}
+
+// run processes the partition until ctx is done, which is no error, or something final fails.
+func (o *owner) run(ctx context.Context) error {
+	defer o.observer.Happened(o.function.Name, o.held.TopicPartition, PartitionReleased, 1)
+	waits := newWaits()
 	for {
 		before := o.reached
 		err := o.attempt(ctx)
@@ -81,6 +87,7 @@ func (o *owner) judge(err error, waits *backoff.ExponentialBackOff) (wait time.D
 	)
 	switch {
 	case err == nil:
+		// Without an error, an attempt ends because the partition is to be given back.
 		return 0, nil
 	case errors.As(err, &message):
 		return 0, err
@@ -122,5 +129,11 @@ func (o *owner) attempt(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return c.process(ctx)
+	if err := c.process(ctx); err != nil || ctx.Err() != nil {
+		return err
+	}
+	return errGone
 }
+
+// errGone says that a function ended the goroutine that it was called in, as testing.T.FailNow does.
+var errGone = errors.New("the function ended its goroutine (runtime.Goexit) instead of returning")

@@ -4,22 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cenkalti/backoff/v5"
 
 	"github.com/kappaflows/flows/topic"
 )
 
-// createOwnTopics creates the topics that the function needs for itself and nobody declares, where they are missing. It
-// waits for a log that is away.
+// createOwnTopics creates the topics that belong to the function, where they are missing. It waits for a log that is
+// away.
 func (e *Engine) createOwnTopics(ctx context.Context, f *Function) error {
-	if f.DeadLetter == nil {
-		return nil
-	}
 	waits := backoff.NewExponentialBackOff()
 	waits.InitialInterval, waits.MaxInterval = firstWait, longWait
 	for {
-		err := createDeadLetter(ctx, e.config.Log, f)
+		err := createTopics(ctx, e.config.Log, f.ownTopics())
 		if !errors.Is(err, ErrUnavailable) {
 			return err
 		}
@@ -31,27 +29,53 @@ func (e *Engine) createOwnTopics(ctx context.Context, f *Function) error {
 	}
 }
 
-// createDeadLetter creates the function's dead-letter topic with as many partitions as its widest input, and with room
-// for the largest of its messages.
-func createDeadLetter(ctx context.Context, log Log, f *Function) error {
-	_, err := log.Describe(ctx, f.DeadLetter.Name)
-	if !errors.Is(err, ErrUnknownTopic) {
-		return describeError(f.DeadLetter, err)
+// ownTopics are the topics that belong to the function, in the order of creating them.
+func (f *Function) ownTopics() []OwnTopic {
+	if f.DeadLetter == nil {
+		return f.Own
 	}
-	letters := NewTopic{Name: f.DeadLetter.Name}
-	for _, input := range f.Inputs {
-		info, err := log.Describe(ctx, input.Name)
-		if err != nil {
-			return describeError(input, err)
+	return append(slices.Clip(f.Own), OwnTopic{Spec: f.DeadLetter, Like: f.Inputs})
+}
+
+func createTopics(ctx context.Context, log Log, topics []OwnTopic) error {
+	for _, own := range topics {
+		if err := createOwn(ctx, log, own); err != nil {
+			return err
 		}
-		letters.Partitions = max(letters.Partitions, info.Partitions)
-		letters.MaxMessageBytes = max(letters.MaxMessageBytes, info.MaxMessageBytes+DeadLetterRoom)
-	}
-	if err := log.Create(ctx, []NewTopic{letters}); err != nil {
-		return fmt.Errorf("create topic %s: %w", letters.Name, err)
 	}
 	return nil
 }
+
+// createOwn creates one topic, or checks that the one that is there has the partitions that were asked for.
+func createOwn(ctx context.Context, log Log, own OwnTopic) error {
+	info, err := log.Describe(ctx, own.Spec.Name)
+	if err == nil && own.Spec.Partitions > 0 && info.Partitions != own.Spec.Partitions {
+		return fmt.Errorf("topic %s has %d partitions, but %d are asked for: %w", own.Spec.Name, info.Partitions, own.Spec.Partitions, ErrPartitions)
+	}
+	if !errors.Is(err, ErrUnknownTopic) {
+		return describeError(own.Spec, err)
+	}
+	create := NewTopic{Name: own.Spec.Name, Compacted: own.Spec.Compacted}
+	for _, like := range own.Like {
+		info, err := log.Describe(ctx, like.Name)
+		if err != nil {
+			return describeError(like, err)
+		}
+		create.Partitions = max(create.Partitions, info.Partitions)
+		create.MaxMessageBytes = max(create.MaxMessageBytes, info.MaxMessageBytes+OwnTopicRoom)
+	}
+	if own.Spec.Partitions > 0 {
+		create.Partitions = own.Spec.Partitions
+	}
+	if err := log.Create(ctx, []NewTopic{create}); err != nil {
+		return fmt.Errorf("create topic %s: %w", create.Name, err)
+	}
+	return nil
+}
+
+// OwnTopicRoom is how much larger the messages of a topic of the framework's own may be than those that end up in it:
+// room for a dead letter's reason, and for a join's envelope.
+const OwnTopicRoom = 16 << 10
 
 func describeError(spec *topic.Spec, err error) error {
 	if err == nil {

@@ -28,7 +28,7 @@ type processor struct {
 	durable bool
 	entries []*entry
 	missing []string
-	// at is the index of the message that the function is being applied to, for when it panics.
+	// at is the index of the message that the function is being applied to, or was last, for when it or a format panics.
 	at int
 }
 
@@ -73,6 +73,12 @@ func (p *processor) runWith(ctx context.Context, stop <-chan struct{}, b *batch,
 // process applies the function to messages whose states are loaded, and encodes what came of it.
 func (p *processor) process(ctx context.Context, stop <-chan struct{}, b *batch, messages []topic.Raw, identity Identity) (n int, failed *failedAt) {
 	start := p.clock.Now()
+	p.at = 0
+	defer func() {
+		if v := recover(); v != nil {
+			failed = &failedAt{index: p.at, err: &PanicError{Value: v, Stack: debug.Stack()}}
+		}
+	}()
 	n, failed = p.apply(ctx, stop, b, messages)
 	if failed == nil {
 		b.from, b.next, b.oldest = messages[0].Offset, messages[n-1].Offset+1, messages[0].Timestamp
@@ -153,11 +159,6 @@ func (p *processor) fill(rows []StateRow) error {
 
 // apply calls the function on the messages in order until one fails, the batch is full, or its time is up.
 func (p *processor) apply(ctx context.Context, stop <-chan struct{}, b *batch, messages []topic.Raw) (n int, failed *failedAt) {
-	defer func() {
-		if v := recover(); v != nil {
-			failed = &failedAt{index: p.at, err: &PanicError{Value: v, Stack: debug.Stack()}}
-		}
-	}()
 	late, cancel := p.clock.After(maxBatchTime)
 	defer cancel()
 	in := &Input{}

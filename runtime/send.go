@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"github.com/cenkalti/backoff/v5"
 )
 
 // send sends the outputs of committed batches in order. A broker that is away is waited for: the outputs are in the
@@ -62,16 +60,18 @@ func round(sections []RecordBatch) int {
 
 // deliverRound sends sections to partitions that differ until the log has all of them.
 func (p *pipeline) deliverRound(work context.Context, identity Identity, sections []RecordBatch) error {
-	waits := &backoff.ExponentialBackOff{
-		InitialInterval: firstWait, MaxInterval: longWait, Multiplier: 2, RandomizationFactor: backoff.DefaultRandomizationFactor,
-	}
-	waits.Reset()
-	for {
+	waits := newWaits()
+	start := p.clock.Now()
+	for retries := 0; ; retries++ {
 		left, err := p.trySend(work, identity, sections)
 		if len(left) == 0 && err == nil {
+			if retries > 0 {
+				p.status.resume()
+			}
 			return nil
 		}
-		if !errors.Is(err, ErrUnavailable) {
+		// After so long the broker may have forgotten the identity: a claim finds out what the log has.
+		if !errors.Is(err, ErrUnavailable) || p.clock.Now().Sub(start) > 2*doubtful {
 			return err
 		}
 		sections = left
@@ -87,7 +87,6 @@ func (p *pipeline) waitForLog(work context.Context, err error, wait time.Duratio
 	if !sleep(work, p.clock, wait) {
 		return work.Err()
 	}
-	p.status.enter(Running)
 	return nil
 }
 

@@ -62,15 +62,31 @@ func (t *tracker) snapshot() Status {
 type partitionTracker struct {
 	tracker *tracker
 	status  *PartitionStatus
+	// entered is the phase that retrying interrupts.
+	entered Phase
 }
 
-func (p *partitionTracker) enter(phase Phase) { p.set(phase, "") }
-
-func (p *partitionTracker) retrying(reason string) { p.set(Retrying, reason) }
-
-func (p *partitionTracker) set(phase Phase, reason string) {
+func (p *partitionTracker) enter(phase Phase) {
 	p.tracker.mutex.Lock()
 	defer p.tracker.mutex.Unlock()
+	p.entered = phase
+	p.set(phase, "")
+}
+
+func (p *partitionTracker) retrying(reason string) {
+	p.tracker.mutex.Lock()
+	defer p.tracker.mutex.Unlock()
+	p.set(Retrying, reason)
+}
+
+// resume ends retrying.
+func (p *partitionTracker) resume() {
+	p.tracker.mutex.Lock()
+	defer p.tracker.mutex.Unlock()
+	p.set(p.entered, "")
+}
+
+func (p *partitionTracker) set(phase Phase, reason string) {
 	if p.status.Phase != phase {
 		p.status.Phase, p.status.Since = phase, p.tracker.clock.Now()
 	}
