@@ -74,10 +74,32 @@ func (e *Engine) Run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// runFunction is a member of the function's group until ctx is done.
+// runFunction is a member of the function's group until ctx is done, and again when a log that is away is back.
 func (e *Engine) runFunction(ctx context.Context, f *Function, t *tracker) error {
-	defer t.left()
-	if err := e.createOwnTopics(ctx, f); err != nil {
+	waits := newWaits()
+	for {
+		err := e.join(ctx, f, t)
+		t.left()
+		var message *MessageError
+		switch {
+		case errors.As(err, &message):
+			return err
+		case ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, ErrUnavailable)):
+			return nil
+		case !errors.Is(err, ErrUnavailable):
+			return err
+		}
+		wait := waits.NextBackOff()
+		e.config.Logger.Warn("joining the group again", "function", f.Name, "err", err, "wait", wait)
+		if !sleep(ctx, e.config.Clock, wait) {
+			return nil
+		}
+	}
+}
+
+// join is a member of the function's group once.
+func (e *Engine) join(ctx context.Context, f *Function, t *tracker) error {
+	if err := createTopics(ctx, e.config.Log, f.ownTopics()); err != nil {
 		return err
 	}
 	options := f.Options.WithDefaults()
@@ -85,28 +107,9 @@ func (e *Engine) runFunction(ctx context.Context, f *Function, t *tracker) error
 	for _, input := range f.Inputs {
 		group.Topics = append(group.Topics, input.Name)
 	}
-	waits := newWaits()
-	for {
-		err := e.config.Log.Join(ctx, group, func(ctx context.Context, held Held) error {
-			return e.runPartition(ctx, f, options, t, held)
-		})
-		var message *MessageError
-		if errors.As(err, &message) {
-			return err
-		}
-		if err != nil && ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, ErrUnavailable)) {
-			return nil
-		}
-		if !errors.Is(err, ErrUnavailable) {
-			return err
-		}
-		t.left()
-		wait := waits.NextBackOff()
-		e.config.Logger.Warn("out of the group; joining again", "function", f.Name, "err", err, "wait", wait)
-		if !sleep(ctx, e.config.Clock, wait) {
-			return nil
-		}
-	}
+	return e.config.Log.Join(ctx, group, func(ctx context.Context, held Held) error {
+		return e.runPartition(ctx, f, options, t, held)
+	})
 }
 
 // releaseMargin is what a partition may be held for beyond draining, so that draining ends by itself.

@@ -6,28 +6,8 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/cenkalti/backoff/v5"
-
 	"github.com/kappaflows/flows/topic"
 )
-
-// createOwnTopics creates the topics that belong to the function, where they are missing. It waits for a log that is
-// away.
-func (e *Engine) createOwnTopics(ctx context.Context, f *Function) error {
-	waits := backoff.NewExponentialBackOff()
-	waits.InitialInterval, waits.MaxInterval = firstWait, longWait
-	for {
-		err := createTopics(ctx, e.config.Log, f.ownTopics())
-		if !errors.Is(err, ErrUnavailable) {
-			return err
-		}
-		wait := waits.NextBackOff()
-		e.config.Logger.Warn("trying again", "function", f.Name, "err", err, "wait", wait)
-		if !sleep(ctx, e.config.Clock, wait) {
-			return nil
-		}
-	}
-}
 
 // ownTopics are the topics that belong to the function, in the order of creating them.
 func (f *Function) ownTopics() []OwnTopic {
@@ -37,6 +17,7 @@ func (f *Function) ownTopics() []OwnTopic {
 	return append(slices.Clip(f.Own), OwnTopic{Spec: f.DeadLetter, Like: f.Inputs})
 }
 
+// createTopics creates the topics that are missing.
 func createTopics(ctx context.Context, log Log, topics []OwnTopic) error {
 	for _, own := range topics {
 		if err := createOwn(ctx, log, own); err != nil {
