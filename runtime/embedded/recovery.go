@@ -136,22 +136,31 @@ func readPartition(dir string) (map[int64]*windowEntry, error) {
 	}
 	producers := make(map[int64]*windowEntry)
 	for _, base := range bases {
-		err := eachBatch(filepath.Join(dir, strconv.FormatInt(base, 10)+segmentSuffix), func(b batch) {
-			if b.producerID < 0 {
-				return
-			}
-			window := producers[b.producerID]
-			if window == nil {
-				window = &windowEntry{ProducerID: b.producerID}
-				producers[b.producerID] = window
-			}
-			window.add(b)
-		})
-		if err != nil {
+		if err := readSegment(filepath.Join(dir, strconv.FormatInt(base, 10)+segmentSuffix), producers); err != nil {
 			return nil, err
 		}
 	}
 	return producers, nil
+}
+
+// readSegment adds the batches of one segment to what is known of their producers.
+func readSegment(path string, producers map[int64]*windowEntry) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	return eachBatch(file, func(b batch) {
+		if b.producerID < 0 {
+			return
+		}
+		window := producers[b.producerID]
+		if window == nil {
+			window = &windowEntry{ProducerID: b.producerID}
+			producers[b.producerID] = window
+		}
+		window.add(b)
+	})
 }
 
 const segmentSuffix = ".dat"

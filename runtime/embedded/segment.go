@@ -6,7 +6,6 @@ import (
 	"errors"
 	"hash/crc32"
 	"io"
-	"os"
 )
 
 // batch is what recovery needs of a record batch's header.
@@ -35,17 +34,13 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// eachBatch calls visit for each batch of a segment file, up to the first that is not whole: what was being written when
-// the process died. kfake cuts the file at the same place.
-func eachBatch(path string, visit func(batch)) error {
-	file, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	reader := bufio.NewReaderSize(file, 1<<20)
+// eachBatch calls visit for each batch of a segment, up to the first that is not whole: what was being written when the
+// process died. kfake cuts the file at the same place.
+func eachBatch(segment io.Reader, visit func(batch)) error {
+	reader := bufio.NewReaderSize(segment, 1<<20)
 	var buffer []byte
 	for {
+		var err error
 		buffer, err = readBatch(reader, buffer)
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, errBroken) {
 			return nil
