@@ -1,0 +1,141 @@
+package kafka
+
+import (
+	"slices"
+	"time"
+
+	"github.com/IBM/sarama"
+
+	"github.com/kappaflows/flows/runtime"
+)
+
+const (
+	// idleWait is how long a broker may hold a request for which it has nothing, and busyWait how long it may while a
+	// reader that is full may want more at any moment.
+	idleWait, busyWait = 100 * time.Millisecond, 10 * time.Millisecond
+	// laneBytes bounds one answer.
+	laneBytes = 8 << 20
+	// largestFetch is as far as a request grows for a record batch that does not fit.
+	largestFetch = 256 << 20
+)
+
+// lane is one connection to a broker on which some readers are served, with one request for all of them.
+type lane struct {
+	readers *readers
+	address string
+	broker  *sarama.Broker
+	wake    chan struct{}
+	// members is guarded by readers.mu.
+	members []*reader
+}
+
+func (l *lane) reads(partition runtime.TopicPartition) bool {
+	return slices.ContainsFunc(l.members, func(r *reader) bool { return r.TopicPartition == partition })
+}
+
+// poke makes an idle lane look again.
+func (l *lane) poke() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run fetches until the lane has no readers or its connection fails.
+func (l *lane) run() {
+	defer func() { _ = l.broker.Close() }() // nobody waits for an answer
+	for l.readers.ctx.Err() == nil {
+		hungry, full := l.hungry()
+		switch {
+		case len(hungry) > 0:
+			if err := l.fetch(hungry, full); err != nil {
+				l.readers.log.logger.Warn("reading interrupted", "broker", l.address, "error", err)
+				members, _ := l.readers.retire(l, true)
+				l.readers.adopt(members, err)
+				return
+			}
+		case full:
+			select {
+			case <-l.wake:
+			case <-l.readers.ctx.Done():
+			}
+		default:
+			if _, retired := l.readers.retire(l, false); retired {
+				return
+			}
+		}
+	}
+}
+
+// hungry returns the readers that want more, drops those that never will, and says whether there are others.
+func (l *lane) hungry() (hungry []*reader, full bool) {
+	l.readers.mu.Lock()
+	defer l.readers.mu.Unlock()
+	l.members = slices.DeleteFunc(l.members, func(r *reader) bool {
+		done, isFull := r.state()
+		if done {
+			return true
+		}
+		if full = full || isFull; !isFull {
+			hungry = append(hungry, r)
+		}
+		return false
+	})
+	return hungry, full
+}
+
+func (l *lane) fetch(hungry []*reader, full bool) error {
+	wait := idleWait
+	if full {
+		wait = busyWait
+	}
+	request := &sarama.FetchRequest{
+		Version: 12, SessionEpoch: -1, Isolation: sarama.ReadCommitted,
+		MinBytes: 1, MaxBytes: laneBytes, MaxWaitTime: int32(wait / time.Millisecond),
+	}
+	for _, r := range hungry {
+		request.AddBlock(r.Topic, r.Partition, r.next, r.fetch, r.epoch)
+	}
+	response, err := l.broker.Fetch(request)
+	if err != nil {
+		return err
+	}
+	if response.ErrorCode != 0 {
+		return sarama.KError(response.ErrorCode)
+	}
+	l.distribute(hungry, response)
+	return nil
+}
+
+// distribute gives each reader its part of an answer; those whose partition is no longer here look elsewhere.
+func (l *lane) distribute(hungry []*reader, response *sarama.FetchResponse) {
+	parts := make([]part, len(hungry))
+	total := 0
+	for i, r := range hungry {
+		parts[i] = r.part(response.GetBlock(r.Topic, r.Partition))
+		total += parts[i].shared
+	}
+	for i, r := range hungry {
+		if err := parts[i].err; err != nil {
+			l.lose(r, err)
+			continue
+		}
+		// A few messages must not keep the bytes of a large answer alive.
+		if parts[i].shared > 0 && 2*parts[i].shared < total {
+			parts[i].detach()
+		}
+		r.append(parts[i].block)
+	}
+}
+
+// lose lets go of a reader: for good, or for another broker.
+func (l *lane) lose(r *reader, err error) {
+	if _, final := decisions[asCode(err)]; final && asCode(err) != sarama.ErrUnknownTopicOrPartition {
+		r.fail(err)
+		return
+	}
+	l.readers.mu.Lock()
+	l.members = slices.DeleteFunc(l.members, func(other *reader) bool { return other == r })
+	l.readers.mu.Unlock()
+	l.readers.adopt([]*reader{r}, r.excuse(err))
+}

@@ -1,0 +1,64 @@
+package kafka_test
+
+import (
+	"io"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"go.uber.org/goleak"
+
+	"github.com/kappaflows/flows/internal/services"
+	"github.com/kappaflows/flows/runtime"
+	"github.com/kappaflows/flows/runtime/kafka"
+	"github.com/kappaflows/flows/runtime/logtest"
+)
+
+// metricsTicker is a goroutine that sarama's metrics start once and never end.
+var metricsTicker = goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick")
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, metricsTicker) }
+
+// open connects to a cluster and logs to the test.
+func open(t *testing.T, brokers string) *kafka.Log {
+	t.Helper()
+	log, err := kafka.Open(t.Context(), kafka.Config{Brokers: strings.Split(brokers, ","), Logger: logger(t)})
+	require.NoError(t, err)
+	return log
+}
+
+func logger(t *testing.T) *slog.Logger {
+	if !testing.Verbose() {
+		return slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	return slog.New(slog.NewTextHandler(t.Output(), nil))
+}
+
+// fake starts a cluster in this process.
+func fake(t *testing.T, options ...kfake.Opt) *kfake.Cluster {
+	t.Helper()
+	cluster, err := kfake.NewCluster(options...)
+	require.NoError(t, err)
+	t.Cleanup(cluster.Close)
+	return cluster
+}
+
+func TestSuiteFake(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		brokers int
+	}{{"one broker", 1}, {"three brokers", 3}} {
+		t.Run(test.name, func(t *testing.T) {
+			cluster := fake(t, kfake.NumBrokers(test.brokers))
+			brokers := strings.Join(cluster.ListenAddrs(), ",")
+			logtest.Run(t, func(t *testing.T) runtime.Log { return open(t, brokers) }, metricsTicker)
+		})
+	}
+}
+
+func TestSuite(t *testing.T) {
+	brokers := services.Kafka(t)
+	logtest.Run(t, func(t *testing.T) runtime.Log { return open(t, brokers) }, metricsTicker)
+}

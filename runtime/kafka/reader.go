@@ -1,0 +1,181 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/IBM/sarama"
+
+	"github.com/kappaflows/flows/runtime"
+	"github.com/kappaflows/flows/topic"
+)
+
+const (
+	defaultQueueBytes = 4 << 20
+	// leastFetch and mostFetch bound what is asked for at once for one partition.
+	leastFetch, mostFetch = 64 << 10, 1 << 20
+	// unknownPatience is how long a topic may be unknown to the brokers before its reader gives up: one that has just
+	// started may not have heard of all topics.
+	unknownPatience = 5 * time.Second
+)
+
+// reader is a runtime.Reader. A lane fills its queue, and asks for no more while it is full.
+type reader struct {
+	runtime.TopicPartition
+	readers *readers
+	limit   int
+	end     atomic.Int64
+	arrived chan struct{}
+
+	// next, fetch and unknown belong to whoever has the reader: a lane, or the search for one.
+	next    int64
+	fetch   int32
+	epoch   int32
+	unknown time.Time
+
+	mu     sync.Mutex
+	lane   *lane
+	blocks []block
+	queued int
+	// final ends reading, trouble is told once.
+	final, trouble error
+	closed         bool
+}
+
+// block is what one fetch brought.
+type block struct {
+	messages []topic.Raw
+	bytes    int
+}
+
+// Open implements runtime.Log.
+func (l *Log) Open(ctx context.Context, from runtime.Position, limits runtime.ReadLimits) (runtime.Reader, error) {
+	r := &reader{
+		TopicPartition: from.TopicPartition, readers: l.readers, limit: limits.Bytes,
+		next: from.Offset, arrived: make(chan struct{}, 1),
+	}
+	if r.limit <= 0 {
+		r.limit = defaultQueueBytes
+	}
+	r.fetch = r.firstFetch()
+	r.end.Store(-1)
+	if from.Offset < 0 {
+		return nil, classify(at("open", from.TopicPartition), sarama.ErrOffsetOutOfRange)
+	}
+	_, err := await(ctx, l, func() (struct{}, error) { return struct{}{}, l.readers.place(r) })
+	if err != nil {
+		return nil, errors.Join(classify(at("open", from.TopicPartition), err), r.Close())
+	}
+	return r, nil
+}
+
+func (r *reader) firstFetch() int32 { return int32(min(mostFetch, max(leastFetch, r.limit/2))) }
+
+// Read implements runtime.Reader.
+func (r *reader) Read(ctx context.Context, dst []topic.Raw, limit int) ([]topic.Raw, error) {
+	for {
+		read, err := r.take(dst, limit)
+		if err != nil || len(read) > len(dst) {
+			return read, err
+		}
+		select {
+		case <-r.arrived:
+		case <-ctx.Done():
+			return dst, ctx.Err()
+		}
+	}
+}
+
+// take appends what is queued, or else returns what there is to tell.
+func (r *reader) take(dst []topic.Raw, limit int) ([]topic.Raw, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.blocks) == 0 {
+		err := r.final
+		if err == nil {
+			err, r.trouble = r.trouble, nil
+		}
+		return dst, err
+	}
+	full := r.queued >= r.limit
+	for len(r.blocks) > 0 && limit > 0 {
+		head := &r.blocks[0]
+		n := min(limit, len(head.messages))
+		dst, limit = append(dst, head.messages[:n]...), limit-n
+		if n < len(head.messages) {
+			head.messages = head.messages[n:]
+			break
+		}
+		r.queued -= head.bytes
+		r.blocks[0] = block{}
+		r.blocks = r.blocks[1:]
+	}
+	if full && r.queued < r.limit && r.lane != nil {
+		r.lane.poke()
+	}
+	return dst, nil
+}
+
+// End implements runtime.Reader.
+func (r *reader) End() int64 { return r.end.Load() }
+
+// Close implements runtime.Reader.
+func (r *reader) Close() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closed, r.blocks, r.queued, r.final = true, nil, 0, errClosedReader
+	if r.lane != nil {
+		r.lane.poke()
+	}
+	return nil
+}
+
+var errClosedReader = errors.New("kafka: reader is closed")
+
+// append queues what was fetched.
+func (r *reader) append(b block) {
+	r.mu.Lock()
+	if !r.closed && len(b.messages) > 0 {
+		r.blocks = append(r.blocks, b)
+		r.queued += b.bytes
+	}
+	r.mu.Unlock()
+	r.tell()
+}
+
+// fail tells the caller of an error; reading goes on where it is one that passes.
+func (r *reader) fail(err error) {
+	err = classify(at("read", r.TopicPartition), err)
+	r.mu.Lock()
+	if errors.Is(err, runtime.ErrUnavailable) {
+		r.trouble = err
+	} else if r.final == nil {
+		r.final = err
+	}
+	r.mu.Unlock()
+	r.tell()
+}
+
+// tell wakes the caller, if it waits.
+func (r *reader) tell() {
+	select {
+	case r.arrived <- struct{}{}:
+	default:
+	}
+}
+
+// done says whether nothing more is to be fetched, and full whether nothing is for now.
+func (r *reader) state() (done, full bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.closed || r.final != nil, r.queued >= r.limit
+}
+
+func (r *reader) moveTo(l *lane) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lane = l
+}
