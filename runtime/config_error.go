@@ -46,7 +46,7 @@ func (f *Function) Check(further ...Problem) error {
 	problems = append(problems, f.inputProblems()...)
 	problems = append(problems, f.outputProblems()...)
 	problems = append(problems, further...)
-	for _, message := range f.Options.Validate() {
+	for _, message := range f.Options.validate() {
 		problems = append(problems, Problem{Field: "Options", Message: message})
 	}
 	if len(problems) == 0 {

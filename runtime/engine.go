@@ -102,7 +102,7 @@ func (e *Engine) join(ctx context.Context, f *Function, t *tracker) error {
 	if err := createTopics(ctx, e.config.Log, f.ownTopics()); err != nil {
 		return err
 	}
-	options := f.Options.WithDefaults()
+	options := f.Options.withDefaults()
 	group := Group{Name: f.Name, Assigned: t.assigned, Release: options.DrainTimeout + releaseMargin}
 	for _, input := range f.Inputs {
 		group.Topics = append(group.Topics, input.Name)

@@ -143,8 +143,8 @@ const (
 	DefaultDrainTimeout  = 5 * time.Second
 )
 
-// WithDefaults returns the options with every zero knob set to its default.
-func (o Options) WithDefaults() Options {
+// withDefaults returns the options with every zero knob set to its default.
+func (o Options) withDefaults() Options {
 	setDefault(&o.BatchMessages, DefaultBatchMessages)
 	setDefault(&o.BatchBytes, DefaultBatchBytes)
 	setDefault(&o.QueueBytes, DefaultQueueBytes)
@@ -160,8 +160,8 @@ func setDefault[T ~int | ~int64](knob *T, value T) {
 	}
 }
 
-// Validate reports what is wrong with the options, one line a problem.
-func (o Options) Validate() (problems []string) {
+// validate reports what is wrong with the options, one line a problem.
+func (o Options) validate() (problems []string) {
 	for _, knob := range []struct {
 		name  string
 		value int64

@@ -64,7 +64,7 @@ func (r *router) add(b *batch, rec *topic.Record, input time.Time) error {
 		return undeclared(rec.Spec())
 	}
 	if !t.framework {
-		for _, h := range rec.Headers() {
+		for _, h := range rec.OwnHeaders() {
 			if strings.HasPrefix(h.Key, topic.ReservedHeader) {
 				return fmt.Errorf("header %q: %w", h.Key, ErrReserved)
 			}

@@ -19,7 +19,8 @@ type Message[K, V any] struct {
 	Offset    int64
 }
 
-// Raw is a message as bytes, before its formats are applied. Its slices are only valid while the function runs.
+// Raw is a message as bytes, before its formats are applied. Its bytes are not to be changed; they stay what they are for
+// as long as something refers to them.
 type Raw struct {
 	Offset    int64
 	Timestamp time.Time
