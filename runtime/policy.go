@@ -106,4 +106,6 @@ func IsPermanent(err error) bool {
 }
 
 // broken says that an error is the program's: every message would fail alike, so that none is to blame.
-func broken(err error) bool { return errors.Is(err, ErrUndeclared) || errors.Is(err, ErrReserved) }
+func broken(err error) bool {
+	return errors.Is(err, ErrUndeclared) || errors.Is(err, ErrUndeclaredTable) || errors.Is(err, ErrReserved)
+}

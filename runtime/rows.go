@@ -10,6 +10,9 @@ import (
 // again does not help.
 var ErrRefused = errors.New("the database refuses a row")
 
+// ErrUndeclaredTable says that a function made a change of a table that it does not declare.
+var ErrUndeclaredTable = errors.New("the table is not among the function's tables")
+
 // RowTable is a table of rows that people read, written by functions that materialise. The driver knows its name and
 // columns from the model.
 type RowTable struct {
