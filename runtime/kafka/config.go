@@ -68,7 +68,8 @@ const (
 	// refreshInterval is how often metadata is asked for again; new partitions are found within twice as long.
 	refreshInterval = 10 * time.Second
 	sessionTimeout  = 10 * time.Second
-	heartbeat       = 3 * time.Second
+	// heartbeat is how often a member asks whether the group is rebalancing, so how long it takes to hear of it.
+	heartbeat = time.Second
 )
 
 // Validate returns all that is wrong with the configuration in one error.

@@ -49,9 +49,7 @@ func (l *lane) run() {
 		switch {
 		case len(hungry) > 0:
 			if err := l.fetch(hungry, full); err != nil {
-				l.readers.log.logger.Warn("reading interrupted", "broker", l.address, "error", err)
-				members, _ := l.readers.retire(l, true)
-				l.readers.adopt(members, err)
+				l.fail(err)
 				return
 			}
 		case full:
@@ -65,6 +63,19 @@ func (l *lane) run() {
 			}
 		}
 	}
+}
+
+// fail ends the lane; its readers look elsewhere.
+func (l *lane) fail(err error) {
+	members, _ := l.readers.retire(l, true)
+	if l.readers.ctx.Err() != nil {
+		return
+	}
+	l.readers.log.logger.Warn("reading interrupted", "broker", l.address, "error", err)
+	for _, r := range members {
+		r.fail(err)
+	}
+	l.readers.adopt(members)
 }
 
 // hungry returns the readers that want more, drops those that never will, and says whether there are others.
@@ -124,11 +135,13 @@ func (l *lane) distribute(hungry []*reader, response *sarama.FetchResponse) {
 		if parts[i].shared > 0 && 2*parts[i].shared < total {
 			parts[i].detach()
 		}
+		r.lost = false
 		r.append(parts[i].block)
 	}
 }
 
-// lose lets go of a reader: for good, or for another broker.
+// lose lets go of a reader: for good, or for another broker. A partition that has moved, or whose leader is new, is no
+// trouble to speak of when it happens once.
 func (l *lane) lose(r *reader, err error) {
 	if _, final := decisions[asCode(err)]; final && asCode(err) != sarama.ErrUnknownTopicOrPartition {
 		r.fail(err)
@@ -137,5 +150,9 @@ func (l *lane) lose(r *reader, err error) {
 	l.readers.mu.Lock()
 	l.members = slices.DeleteFunc(l.members, func(other *reader) bool { return other == r })
 	l.readers.mu.Unlock()
-	l.readers.adopt([]*reader{r}, r.excuse(err))
+	if err = r.excuse(err); r.lost || meaning(err) != runtime.ErrUnavailable {
+		r.fail(err)
+	}
+	r.lost = true
+	l.readers.adopt([]*reader{r})
 }

@@ -53,12 +53,19 @@ func TestSuiteFake(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			cluster := fake(t, kfake.NumBrokers(test.brokers))
 			brokers := strings.Join(cluster.ListenAddrs(), ",")
-			logtest.Run(t, func(t *testing.T) runtime.Log { return open(t, brokers) }, metricsTicker)
+			logtest.Run(t, logtest.Driver{
+				Open:   func(t *testing.T) runtime.Log { return open(t, brokers) },
+				Lacks:  logtest.AnyFirstSequence | logtest.ProducerStates,
+				Ignore: []goleak.Option{metricsTicker},
+			})
 		})
 	}
 }
 
 func TestSuite(t *testing.T) {
 	brokers := services.Kafka(t)
-	logtest.Run(t, func(t *testing.T) runtime.Log { return open(t, brokers) }, metricsTicker)
+	logtest.Run(t, logtest.Driver{
+		Open:   func(t *testing.T) runtime.Log { return open(t, brokers) },
+		Ignore: []goleak.Option{metricsTicker},
+	})
 }

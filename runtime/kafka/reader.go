@@ -30,10 +30,12 @@ type reader struct {
 	end     atomic.Int64
 	arrived chan struct{}
 
-	// next, fetch and unknown belong to whoever has the reader: a lane, or the search for one.
+	// These belong to whoever has the reader: a lane, or the search for one. lost says that a broker refused it and
+	// nothing was read since, unknown since when brokers say that there is no such topic.
 	next    int64
 	fetch   int32
 	epoch   int32
+	lost    bool
 	unknown time.Time
 
 	mu     sync.Mutex

@@ -92,10 +92,9 @@ func (rs *readers) retire(l *lane, anyway bool) (members []*reader, retired bool
 }
 
 // adopt takes readers that lost their lane, and looks for another one.
-func (rs *readers) adopt(lost []*reader, why error) {
+func (rs *readers) adopt(lost []*reader) {
 	for _, r := range lost {
 		r.moveTo(nil)
-		r.fail(why)
 	}
 	rs.mu.Lock()
 	defer rs.mu.Unlock()

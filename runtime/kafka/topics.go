@@ -228,7 +228,11 @@ func (l *Log) committed(group string, partition runtime.TopicPartition) (int64, 
 		_ = coordinator.Close() // it is broken already
 		return -1, err
 	}
-	if err := response.GroupError(); err != sarama.ErrNoError {
+	switch err := response.GroupError(); err {
+	case sarama.ErrNoError:
+	case sarama.ErrGroupIDNotFound:
+		return -1, nil // a group that nobody has been in
+	default:
 		return -1, err
 	}
 	block := response.GetBlock(partition.Topic, partition.Partition)

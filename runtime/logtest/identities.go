@@ -43,10 +43,22 @@ func testOutOfOrder(t *testing.T, f *fixture) {
 	f.refused(p, identity, 0, records("a", 5), runtime.ErrOutOfOrder)   // the same start, another count
 	f.refused(p, identity, 5, records("a", 10), runtime.ErrOutOfOrder)  // partly known
 	f.sent(p, identity, 10, records("a", 1))
+}
 
-	state, err := f.log.Producer(f.ctx, p, identity.ProducerID)
-	require.NoError(t, err)
-	require.Equal(t, runtime.ProducerState{Known: true, Epoch: identity.Epoch, LastSequence: 10}, state)
+func testProducerStates(t *testing.T, f *fixture) {
+	f.need(ProducerStates, "producer states")
+	p, identity := f.topic(1), f.identity()
+	state := func() runtime.ProducerState {
+		state, err := f.log.Producer(f.ctx, p, identity.ProducerID)
+		require.NoError(t, err)
+		return state
+	}
+	require.False(t, state().Known)
+	f.sent(p, identity, 0, records("a", 10))
+	require.Equal(t, runtime.ProducerState{Known: true, Epoch: identity.Epoch, LastSequence: 9}, state())
+	identity.Epoch++
+	f.sent(p, identity, 0, records("a", 2))
+	require.Equal(t, runtime.ProducerState{Known: true, Epoch: identity.Epoch, LastSequence: 1}, state())
 }
 
 func testEpochs(t *testing.T, f *fixture) {
@@ -58,17 +70,12 @@ func testEpochs(t *testing.T, f *fixture) {
 	require.EqualValues(t, 10, f.sent(p, next, 0, records("b", 2)), "sent again")
 	f.refused(p, identity, 10, records("a", 10), runtime.ErrStaleIdentity)
 	f.refused(p, identity, 0, records("a", 10), runtime.ErrStaleIdentity)
-	state, err := f.log.Producer(f.ctx, p, identity.ProducerID)
-	require.NoError(t, err)
-	require.Equal(t, runtime.ProducerState{Known: true, Epoch: next.Epoch, LastSequence: 1}, state)
 }
 
 // testUnknownIdentity shows why a batch that is old must be looked for: an identity that is unknown begins anywhere.
 func testUnknownIdentity(t *testing.T, f *fixture) {
+	f.need(AnyFirstSequence, "an unknown identity may begin anywhere")
 	p, identity := f.topic(1), f.identity()
-	state, err := f.log.Producer(f.ctx, p, identity.ProducerID)
-	require.NoError(t, err)
-	require.False(t, state.Known)
 	require.EqualValues(t, 0, f.sent(p, identity, 12345, records("a", 2)))
 	require.EqualValues(t, 0, f.sent(p, identity, 12345, records("a", 2)))
 	require.EqualValues(t, 2, f.sent(p, identity, 12347, records("a", 1)))
@@ -76,6 +83,7 @@ func testUnknownIdentity(t *testing.T, f *fixture) {
 
 // testWrap goes from the last sequence to 0, inside a batch too.
 func testWrap(t *testing.T, f *fixture) {
+	f.need(AnyFirstSequence, "an unknown identity may begin anywhere")
 	p, identity := f.topic(1), f.identity()
 	f.sent(p, identity, math.MaxInt32-7, records("a", 5)) // to 2147483644
 	require.EqualValues(t, 5, f.sent(p, identity, math.MaxInt32-2, records("b", 5)))

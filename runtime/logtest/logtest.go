@@ -23,12 +23,29 @@ import (
 // patience is how long anything may take. Nothing is asserted about how long it does.
 const patience = time.Minute
 
-// Open makes a Log for a test. The suite closes it.
-type Open func(t *testing.T) runtime.Log
+// Driver is what the suite runs on.
+type Driver struct {
+	// Open makes a Log for a test; the suite closes it. Those it makes may share a cluster: topics and groups have
+	// names of their own.
+	Open func(t *testing.T) runtime.Log
+	// Lacks are the features that the log behind the driver does not have; the tests that need them are skipped.
+	Lacks Feature
+	// Ignore are goroutines that a client library never ends.
+	Ignore []goleak.Option
+}
 
-// Run runs the suite. Logs that open makes may share a cluster: topics and groups have names of their own. The options
-// are for goroutines that a client library never ends.
-func Run(t *testing.T, open Open, ignore ...goleak.Option) {
+// Feature is something that a Kafka broker does and a stand-in for one may not do.
+type Feature uint
+
+const (
+	// AnyFirstSequence lets an identity that is unknown begin at any sequence, not only at 0.
+	AnyFirstSequence Feature = 1 << iota
+	// ProducerStates tells what is remembered of an identity, also without transactions.
+	ProducerStates
+)
+
+// Run runs the suite.
+func Run(t *testing.T, driver Driver) {
 	for _, test := range []struct {
 		name string
 		run  func(*testing.T, *fixture)
@@ -44,6 +61,7 @@ func Run(t *testing.T, open Open, ignore ...goleak.Option) {
 		{"identities", testIdentities},
 		{"repeated batches", testRepeated},
 		{"batches out of order", testOutOfOrder},
+		{"producer states", testProducerStates},
 		{"epochs", testEpochs},
 		{"unknown identity", testUnknownIdentity},
 		{"sequences wrap", testWrap},
@@ -60,39 +78,38 @@ func Run(t *testing.T, open Open, ignore ...goleak.Option) {
 		{"calls that are called off", testCancelled},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			options := append([]goleak.Option{goleak.IgnoreCurrent()}, ignore...)
+			options := append([]goleak.Option{goleak.IgnoreCurrent()}, driver.Ignore...)
 			t.Cleanup(func() {
 				if !t.Failed() {
 					goleak.VerifyNone(t, options...)
 				}
 			})
-			f := newFixture(t, open)
-			test.run(t, f)
+			test.run(t, newFixture(t, driver))
 		})
 	}
 }
 
 // fixture is what a test has: a Log and a context that ends with the test.
 type fixture struct {
-	t    *testing.T
-	log  runtime.Log
-	open Open
-	ctx  context.Context
+	t      *testing.T
+	log    runtime.Log
+	driver Driver
+	ctx    context.Context
 }
 
-func newFixture(t *testing.T, open Open) *fixture {
+func newFixture(t *testing.T, driver Driver) *fixture {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
-	f := &fixture{t: t, open: open, ctx: ctx}
-	f.log = f.another()
+	f := &fixture{t: t, driver: driver, log: driver.Open(t), ctx: ctx}
+	t.Cleanup(func() { require.NoError(t, f.log.Close()) })
 	return f
 }
 
-// another opens one more Log on the same cluster, where the driver can.
-func (f *fixture) another() runtime.Log {
-	log := f.open(f.t)
-	f.t.Cleanup(func() { require.NoError(f.t, log.Close()) })
-	return log
+// need skips the test where the log lacks a feature.
+func (f *fixture) need(feature Feature, name string) {
+	if f.driver.Lacks&feature != 0 {
+		f.t.Skip("this log lacks: " + name)
+	}
 }
 
 func unique(kind string) string { return "logtest-" + kind + "-" + strings.ToLower(rand.Text()[:10]) }

@@ -9,5 +9,5 @@ import (
 )
 
 func TestLog(t *testing.T) {
-	logtest.Run(t, func(*testing.T) runtime.Log { return memory.NewLog() })
+	logtest.Run(t, logtest.Driver{Open: func(*testing.T) runtime.Log { return memory.NewLog() }})
 }
