@@ -59,7 +59,7 @@ func Temporary(prefix string) (*Folder, error) {
 			return nil, err
 		}
 		if !isAt(lock, path+lockSuffix) {
-			lock.Close() //nolint:errcheck // A sweep took the file between its making and its lock: another name.
+			lock.Close() // A sweep took the file between its making and its lock: another name.
 			continue
 		}
 		if err := os.Mkdir(path, mode); err != nil {
@@ -106,7 +106,7 @@ func sweep(prefix string) {
 			continue
 		}
 		abandoned := Folder{Path: strings.TrimSuffix(path, lockSuffix), lock: lock, temporary: true}
-		abandoned.Close() //nolint:errcheck // What can't be deleted now stays for the next one to try.
+		abandoned.Close() // What can't be deleted now stays for the next one to try.
 	}
 }
 

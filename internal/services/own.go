@@ -1,6 +1,7 @@
 package services
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -28,7 +29,7 @@ type Server struct{ process }
 // NewPostgres starts a server with further lines of postgresql.conf. It ends with the test.
 func NewPostgres(t testing.TB, settings ...string) *Server {
 	t.Helper()
-	config := local.Config{Settings: append(unsafeButFast[:len(unsafeButFast):len(unsafeButFast)], settings...)}
+	config := local.Config{Settings: slices.Concat(unsafeButFast, settings)}
 	service, err := local.StartPostgres(t.Context(), config)
 	need(t, err)
 	return &Server{own(t, service)}

@@ -113,7 +113,7 @@ func (s *Service) prepareKafka(ctx context.Context, java, jars string) error {
 // clusterID makes an id as Kafka writes them. The first bits are fixed so that it never looks like an option.
 func clusterID() string {
 	var id [16]byte
-	rand.Read(id[:]) //nolint:errcheck // It never fails.
+	rand.Read(id[:]) // It never fails.
 	id[0] &= 0x3f
 	return base64.RawURLEncoding.EncodeToString(id[:])
 }

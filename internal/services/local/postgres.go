@@ -138,6 +138,6 @@ func askServer(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
-	defer connection.Close(ctx) //nolint:errcheck // It answered; how it says goodbye is of no interest.
+	defer connection.Close(ctx)
 	return connection.Ping(ctx)
 }
