@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"sync"
 
@@ -25,6 +26,7 @@ type Store struct {
 	closed      bool
 	tables      map[string]*stateTable
 	checkpoints map[runtime.CheckpointKey]runtime.Checkpoint
+	rowTables   map[reflect.Type]*rowTable
 }
 
 // StoreHooks are called with each batch, from Commit and from CommitLocked, and make it fail with the error they return. They
@@ -34,6 +36,8 @@ type StoreHooks struct {
 	BeforeCommit func(*runtime.Commit) error
 	// AfterCommit fails a commit that did happen: its answer is lost.
 	AfterCommit func(*runtime.Commit) error
+	// Refuse is called with each change of a row; its error refuses the batch, with runtime.ErrRefused.
+	Refuse func(runtime.Change) error
 }
 
 type stateTable struct {
@@ -52,6 +56,7 @@ func NewStore() *Store {
 		Clock:       runtime.WallClock,
 		tables:      map[string]*stateTable{},
 		checkpoints: map[runtime.CheckpointKey]runtime.Checkpoint{},
+		rowTables:   map[reflect.Type]*rowTable{},
 	}
 }
 
@@ -209,9 +214,14 @@ func (s *Store) commit(batch *runtime.Commit) error {
 	if !ok || row.Epoch != batch.Epoch || (row.Next != batch.From && row.Next != -1) {
 		return fmt.Errorf("%s %s/%d at offset %d: %w", batch.Function, batch.Topic, batch.Partition, batch.From, runtime.ErrFenced)
 	}
+	changed, err := s.change(batch.Changes)
+	if err != nil {
+		return err
+	}
 	if err := s.writeStates(batch); err != nil {
 		return err
 	}
+	changed.apply()
 	row.Fresh, row.Next, row.TopicID, row.Identity = false, batch.Next, batch.TopicID, batch.Identity
 	row.Sequences, row.Updated = bytes.Clone(batch.Sequences), s.Clock.Now()
 	for i, put := range batch.Put {
@@ -297,4 +307,24 @@ func (s *Store) Close() error {
 	defer s.mutex.Unlock()
 	s.closed = true
 	return nil
+}
+
+// Snapshot remembers what the store holds now; the function that it returns brings that back, as a restored backup does.
+func (s *Store) Snapshot() (restore func()) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	tables, checkpoints := cloneTables(s.tables), maps.Clone(s.checkpoints)
+	return func() {
+		s.mutex.Lock()
+		defer s.mutex.Unlock()
+		s.tables, s.checkpoints = cloneTables(tables), maps.Clone(checkpoints)
+	}
+}
+
+func cloneTables(tables map[string]*stateTable) map[string]*stateTable {
+	clone := make(map[string]*stateTable, len(tables))
+	for name, t := range tables {
+		clone[name] = &stateTable{StateTable: t.StateTable, rows: maps.Clone(t.rows)}
+	}
+	return clone
 }
