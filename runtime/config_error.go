@@ -50,7 +50,7 @@ func (f *Function) Check(further ...Problem) error {
 		problems = append(problems, Problem{Field: "Options", Message: message})
 	}
 	if len(problems) == 0 {
-		if f.Options.Errors.DeadLetters() {
+		if f.Route == nil && f.Options.Errors.DeadLetters() {
 			f.DeadLetter = DeadLetterTopic(f.origin())
 		}
 		return nil
@@ -74,6 +74,9 @@ func (f *Function) nameProblems() []Problem {
 }
 
 func (f *Function) inputProblems() []Problem {
+	if f.Route != nil {
+		return nil
+	}
 	if len(f.Inputs) == 0 {
 		return []Problem{{Field: "Input", Message: "a function needs a topic to read"}}
 	}

@@ -27,6 +27,8 @@ type Function struct {
 	Own []OwnTopic
 	// Parts are functions that belong to it and run with it: the steps that bring the topics of a join together.
 	Parts []*Function
+	// Route is how requests come in, where that is in place of Inputs; the engine then does not run the function.
+	Route *Route
 	// Apply runs the user's function on one message. state is what State.New or State.Decode returned for the
 	// message's key, changed in place; nil without State. It may panic: the engine makes an error of it.
 	Apply func(ctx context.Context, in *Input, state any) (topic.Records, error)
