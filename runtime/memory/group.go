@@ -29,6 +29,8 @@ type member struct {
 	// target is what the member should have, and rebalances counts how often that was decided.
 	target     map[runtime.TopicPartition]bool
 	rebalances int
+	// evicted says that the member has been told that the group went on without it.
+	evicted bool
 }
 
 // Committed implements runtime.Log.
@@ -118,6 +120,27 @@ func (l *Log) partitionsOf(g *group) (partitions []runtime.TopicPartition) {
 	return partitions
 }
 
+// Evict makes a group give up on all its members, as one does whose members are not heard of for a session timeout. They go
+// on as if nothing had been, beside those that join next, until the returned function tells them; then they let go of
+// everything and join again.
+func (l *Log) Evict(name string) (tell func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	g := l.group(name)
+	members := g.members
+	g.members = nil
+	clear(g.owners)
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		for _, m := range members {
+			m.target, m.evicted = nil, true
+			m.rebalances++
+			m.changed.notify()
+		}
+	}
+}
+
 // Join implements runtime.Log. Marks are committed at once.
 func (l *Log) Join(ctx context.Context, joining runtime.Group, own func(context.Context, runtime.Held) error) error {
 	if joining.Release == 0 {
@@ -180,6 +203,7 @@ func (s *session) follow(ctx context.Context, seen int) int {
 		return seen
 	}
 	s.release(target)
+	s.rejoin()
 	for _, partition := range sortedPartitions(target) {
 		if s.running[partition] == nil {
 			s.start(ctx, partition)
@@ -195,6 +219,19 @@ func (s *session) target() (map[runtime.TopicPartition]bool, <-chan struct{}, in
 	s.log.mu.Lock()
 	defer s.log.mu.Unlock()
 	return maps.Clone(s.member.target), s.member.changed.wait(), s.member.rebalances
+}
+
+// rejoin makes a member that was evicted one again.
+func (s *session) rejoin() {
+	s.log.mu.Lock()
+	defer s.log.mu.Unlock()
+	if !s.member.evicted {
+		return
+	}
+	s.member.evicted = false
+	g := s.log.group(s.member.group.Name)
+	g.members = append(g.members, s.member)
+	s.log.rebalance(g)
 }
 
 func (s *session) start(ctx context.Context, partition runtime.TopicPartition) {
