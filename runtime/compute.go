@@ -29,8 +29,8 @@ func (p *pipeline) computeAll(reading, work context.Context) error {
 	for ordinal := p.ordinal; reading.Err() == nil; ordinal++ {
 		var err error
 		if len(backlog) == 0 {
-			if backlog, err = p.read(reading, backlog); err != nil || len(backlog) == 0 {
-				return err
+			if backlog = p.read(reading, backlog); len(backlog) == 0 {
+				return nil
 			}
 		}
 		b := p.batch(ordinal)
@@ -90,16 +90,18 @@ func rest(messages []topic.Raw, n int) []topic.Raw {
 	return messages[:left]
 }
 
-// read waits for messages; none are returned only when ctx is done.
-func (p *pipeline) read(ctx context.Context, backlog []topic.Raw) ([]topic.Raw, error) {
+// read waits for messages; none are returned only when ctx is done, or reading failed, which becomes the verdict: what
+// has been read is finished first.
+func (p *pipeline) read(ctx context.Context, backlog []topic.Raw) []topic.Raw {
 	backlog, err := p.reader.Read(ctx, backlog[:0], p.options.BatchMessages)
 	switch {
 	case ctx.Err() != nil:
-		return nil, nil
+		return nil
 	case err != nil:
-		return nil, fmt.Errorf("read topic %s partition %d: %w", p.held.Topic, p.held.Partition, err)
+		p.verdict = fmt.Errorf("read topic %s partition %d: %w", p.held.Topic, p.held.Partition, err)
+		return nil
 	default:
-		return backlog, nil
+		return backlog
 	}
 }
 

@@ -34,8 +34,8 @@ type pipeline struct {
 	attempts int
 	// calm counts commits without a conflict.
 	calm int
-	// verdict is about the message that the function cannot be applied to, once there is one: it ends the claim when
-	// all before it is committed and sent.
+	// verdict is why there is nothing more to read: the message that the function cannot be applied to, or the log's
+	// error. It ends the claim when all before it is committed and sent.
 	verdict error
 }
 
