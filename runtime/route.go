@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"reflect"
 	"strings"
@@ -34,6 +35,9 @@ type Route struct {
 	// Accept makes the record of a request. mediaType is one of ContentTypes, empty where there are none.
 	Accept func(ctx context.Context, request *http.Request, mediaType string, body []byte) (topic.Record, error)
 }
+
+// ErrForbidden is wrapped by an error of Route.Authenticate where it is known who asks, and that they may not.
+var ErrForbidden = errors.New("forbidden")
 
 func (r *Route) String() string { return r.Method + " " + r.Pattern }
 

@@ -39,6 +39,23 @@ var migrations = []string{
 		alter pending_a set storage external, alter pending_b set storage external,
 		alter pending_c set storage external, alter pending_d set storage external;
 	comment on table flows_checkpoint is 'where each function is in each partition that it reads, and outputs not yet acknowledged';`,
+	`create table flows_idempotency_key (
+		function       text collate "C" not null,
+		key            text collate "C" not null,
+		fingerprint    bytea not null,
+		producer_id    bigint not null,
+		producer_epoch smallint not null,
+		topic          text collate "C" not null,
+		partition      integer not null,
+		sequence       integer not null,
+		from_offset    bigint not null,
+		record         bytea,
+		log_offset     bigint not null,
+		expires_at     timestamptz not null,
+		primary key (function, key)
+	);
+	create index flows_idempotency_key_expires_at on flows_idempotency_key (expires_at);
+	comment on table flows_idempotency_key is 'requests of clients that may be made again, by the key that the client gave';`,
 }
 
 // migrationLock is the advisory lock under which tables are made: "flows" in ASCII.

@@ -55,6 +55,11 @@ func Run(t *testing.T, database func(t *testing.T) Connect) {
 		{"CommitLocked/error of compute", lockedError},
 		{"CommitLocked/fence and conflict", lockedRefused},
 		{"Concurrent/counters", concurrentCounters},
+		{"Keys/one request a key", keysRemember},
+		{"Keys/finished", keysFinish},
+		{"Keys/sent as another", keysRenew},
+		{"Keys/expire", keysExpire},
+		{"Keys/many at once", keysConcurrently},
 		{"Context/done", contextDone},
 		{"Model/same as the in-memory store", model},
 	} {
