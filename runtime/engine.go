@@ -107,9 +107,21 @@ func (e *Engine) join(ctx context.Context, f *Function, t *tracker) error {
 	for _, input := range f.Inputs {
 		group.Topics = append(group.Topics, input.Name)
 	}
-	return e.config.Log.Join(ctx, group, func(ctx context.Context, held Held) error {
-		return e.runPartition(ctx, f, options, t, held)
+	in, err := e.newInputs(ctx, f)
+	if err != nil {
+		return err
+	}
+	member, ctx := errgroup.WithContext(ctx)
+	ctx, leave := context.WithCancel(ctx)
+	defer leave()
+	member.Go(func() error { return in.watch(ctx) })
+	member.Go(func() error {
+		defer leave()
+		return e.config.Log.Join(ctx, group, func(ctx context.Context, held Held) error {
+			return e.runPartition(ctx, f, options, t, held)
+		})
 	})
+	return member.Wait()
 }
 
 // releaseMargin is what a partition may be held for beyond draining, so that draining ends by itself.

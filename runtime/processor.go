@@ -182,10 +182,14 @@ func (p *processor) full(b *batch, late <-chan time.Time, stop <-chan struct{}) 
 	if b.stats.InBytes >= p.options.BatchBytes || b.stats.OutBytes >= p.options.BatchBytes {
 		return true
 	}
+	// Two selects of one case each are much cheaper than one of two.
+	select {
+	case <-stop:
+		return true
+	default:
+	}
 	select {
 	case <-late:
-		return true
-	case <-stop:
 		return true
 	default:
 		return false
