@@ -27,3 +27,7 @@ func open(t testing.TB, config postgres.Config) *postgres.Store {
 	t.Cleanup(func() { require.NoError(t, store.Close()) })
 	return store
 }
+
+func BenchmarkCommit(b *testing.B) {
+	storetest.Benchmark(b, open(b, postgres.Config{URL: services.Postgres(b)}))
+}

@@ -60,7 +60,7 @@ func migrateNames(t *testing.T, connect Connect) {
 		require.Error(t, err, name)
 		require.NotErrorIs(t, err, runtime.ErrUnavailable, name)
 	}
-	for _, name := range []string{"select", "Order", "order", "_x1", strings.Repeat("a", 63)} {
+	for _, name := range []string{"select", "Order", "_x1", strings.Repeat("a", 63)} {
 		table := runtime.StateTable{Name: name, Key: format.Text}
 		require.NoError(t, store.Migrate(t.Context(), []runtime.StateTable{table}), name)
 		o := claim(t, t.Context(), store, partition(name, "words", 0))
