@@ -21,7 +21,7 @@ type connections struct {
 	open map[*connection]struct{}
 }
 
-var errClosed = errors.New("kafka: log is closed")
+var errClosed = errors.New("kafka: closed")
 
 // track makes connections of what settings dial from now on.
 func track(settings *sarama.Config) *connections {

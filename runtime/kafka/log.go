@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"strings"
 	"sync"
 
@@ -87,8 +88,10 @@ func (l *Log) answering() ([]string, error) {
 
 // try connects to one address and asks something, since encryption only begins with the first request.
 func (l *Log) try(address string) error {
+	settings := *l.settings
+	settings.Net.ReadTimeout, settings.Net.WriteTimeout = dialTimeout, dialTimeout
 	broker := sarama.NewBroker(address)
-	if err := broker.Open(l.settings); err != nil {
+	if err := broker.Open(&settings); err != nil {
 		return err
 	}
 	defer func() { _ = broker.Close() }() // nothing was asked that could get lost
@@ -101,10 +104,12 @@ func (l *Log) try(address string) error {
 	return l.hint(err)
 }
 
-// hint explains a broker that hangs up: that is all it does about a client that does not encrypt or say who it is.
+// hint explains a broker that hangs up or says nothing, which is all that some do about a client that does not encrypt,
+// or does, or does not say who it is.
 func (l *Log) hint(err error) error {
-	if errors.Is(err, io.EOF) && (l.config.TLS == nil || l.config.SASL == nil) {
-		return fmt.Errorf("the broker closed the connection; it may want TLS or SASL: %w", err)
+	var timeout net.Error
+	if errors.Is(err, io.EOF) || errors.As(err, &timeout) && timeout.Timeout() {
+		return fmt.Errorf("the broker gave no answer; check whether it wants TLS or SASL: %w", err)
 	}
 	return err
 }

@@ -29,6 +29,14 @@ func open(t *testing.T, brokers string) *kafka.Log {
 	return log
 }
 
+// connect is open, and close at the end of the test.
+func connect(t *testing.T, brokers string) *kafka.Log {
+	t.Helper()
+	log := open(t, brokers)
+	t.Cleanup(func() { require.NoError(t, log.Close()) })
+	return log
+}
+
 func logger(t *testing.T) *slog.Logger {
 	if !testing.Verbose() {
 		return slog.New(slog.NewTextHandler(io.Discard, nil))

@@ -75,7 +75,7 @@ func (m *member) stay(connections *connections) {
 	var others sync.WaitGroup
 	defer others.Wait()
 	left := make(chan struct{})
-	others.Go(func() { m.log.cutAfter(m, left, connections) })
+	others.Go(func() { m.cutOff(left, connections) })
 	others.Go(m.report)
 	defer close(left)
 	m.rejoin()
@@ -91,22 +91,24 @@ func (m *member) report() {
 	}
 }
 
-// cutAfter cuts the connections of a member that is to leave, has given everything back, and is still not gone.
-func (l *Log) cutAfter(m *member, left <-chan struct{}, connections *connections) {
+// cutOff cuts the connections of a member that is to leave, has given everything back, and is still not gone: first those
+// it has, since it may wait for a rebalance and can say goodbye on another one; then for good.
+func (m *member) cutOff(left <-chan struct{}, connections *connections) {
 	select {
 	case <-left:
 		return
 	case <-m.ctx.Done():
 	}
-	timer := time.NewTicker(leaveTimeout)
-	defer timer.Stop()
-	for {
+	cut := connections.cut
+	for ticker := time.NewTicker(leaveTimeout); ; {
 		select {
 		case <-left:
+			ticker.Stop()
 			return
-		case <-timer.C:
+		case <-ticker.C:
 			if m.held.Load() == 0 {
-				connections.cut()
+				cut()
+				cut = connections.end
 			}
 		}
 	}

@@ -235,7 +235,7 @@ func testMarks(t *testing.T, f *fixture) {
 		return offset
 	}
 	require.EqualValues(t, -1, committed())
-	for _, marks := range [][]int64{{3, 5, 7}, {12}, {4}} {
+	for _, marks := range [][]int64{{3, 5, 7}, {12}, {1_000_000}, {4}} {
 		marked := make(chan struct{})
 		j := f.join(f.log, group, func(ctx context.Context, held runtime.Held) error {
 			if held.Partition == 0 {

@@ -55,6 +55,7 @@ func Run(t *testing.T, driver Driver) {
 		{"offsets and bounds", testOffsets},
 		{"many records", testManyRecords},
 		{"readers of one partition", testReaders},
+		{"a slow reader", testSlowReader},
 		{"reading waits", testReadingWaits},
 		{"out of range", testOutOfRange},
 		{"too large", testTooLarge},

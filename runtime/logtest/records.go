@@ -114,6 +114,30 @@ func testManyRecords(t *testing.T, f *fixture) {
 	}
 }
 
+// testSlowReader has a reader that takes nothing while another one of the same topic must get everything.
+func testSlowReader(t *testing.T, f *fixture) {
+	const batches = 30
+	p, identity := f.topic(4), f.identity()
+	var readers []runtime.Reader
+	for i := range int32(4) {
+		at := runtime.TopicPartition{Topic: p.Topic, Partition: i}
+		for b := range int32(batches) {
+			f.sent(at, identity, b, []runtime.Output{{Value: make([]byte, 100_000)}})
+		}
+		reader, err := f.log.Open(f.ctx, runtime.Position{TopicPartition: at}, runtime.ReadLimits{Bytes: 200_000})
+		require.NoError(t, err)
+		defer func() { require.NoError(t, reader.Close()) }()
+		readers = append(readers, reader)
+	}
+	for _, reader := range readers {
+		require.Len(t, f.take(reader, 1), 1)
+	}
+	for _, reader := range readers[2:] {
+		require.EqualValues(t, batches-1, f.take(reader, batches-1)[batches-2].Offset)
+	}
+	require.Len(t, f.take(readers[0], batches-1), batches-1)
+}
+
 func testReaders(t *testing.T, f *fixture) {
 	p, identity := f.topic(1), f.identity()
 	f.sent(p, identity, 0, records("a", 10))
