@@ -284,6 +284,12 @@ func newGate() *gate {
 	return &gate{armed: true, reached: make(chan struct{}), opened: make(chan struct{})}
 }
 
+func (g *gate) arm() {
+	g.mutex.Lock()
+	defer g.mutex.Unlock()
+	g.armed = true
+}
+
 func (g *gate) pass() {
 	g.mutex.Lock()
 	first := g.armed
