@@ -102,4 +102,6 @@ func TestAnotherWriterIsWaitedFor(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func BenchmarkCommit(b *testing.B) { storetest.Benchmark(b, open(b, filepath.Join(b.TempDir(), "flows.db"))) }
+func BenchmarkCommit(b *testing.B) {
+	storetest.Benchmark(b, open(b, filepath.Join(b.TempDir(), "flows.db")))
+}

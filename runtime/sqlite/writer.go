@@ -23,9 +23,12 @@ func (w *writer) open(ctx context.Context, db *sql.DB) (err error) {
 }
 
 func (w *writer) lock(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	select {
 	case w.turn <- struct{}{}:
-		return ctx.Err()
+		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"slices"
 	"testing"
@@ -19,6 +20,7 @@ import (
 func model(t *testing.T, connect Connect) {
 	m := modelTest{t: t, store: newStore(t, connect), want: memory.NewStore()}
 	require.NoError(t, m.want.Migrate(t.Context(), allTables))
+	fewer(t)
 	runs := 0
 	rapid.Check(t, func(r *rapid.T) {
 		runs++
@@ -31,6 +33,16 @@ func model(t *testing.T, connect Connect) {
 			"":             m.compare,
 		})
 	})
+}
+
+// fewer makes rapid's checks fewer for a suite that many drivers run, unless the command line says how many.
+func fewer(t *testing.T) {
+	checks := flag.Lookup("rapid.checks")
+	if checks == nil || checks.Value.String() != checks.DefValue {
+		return
+	}
+	require.NoError(t, flag.Set("rapid.checks", "30"))
+	t.Cleanup(func() { require.NoError(t, flag.Set("rapid.checks", checks.DefValue)) })
 }
 
 type modelTest struct {
