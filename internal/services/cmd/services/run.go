@@ -58,7 +58,7 @@ func run(ctx context.Context, arguments []string) (err error) {
 		case os.Getenv("CI") == "true":
 			return fmt.Errorf("%s: %w", k.name, err)
 		default:
-			fmt.Fprintf(os.Stderr, "services: without %s: %v\n", k.name, err)
+			fmt.Fprintf(os.Stderr, "services: %v: tests that need %s are skipped\n", err, k.name)
 		}
 	}
 	return execute(ctx, environment, "", arguments)

@@ -1,0 +1,66 @@
+# Variables to set on the command line:
+EXAMPLE   ?= wordcount
+FUZZTIME  ?= 10s
+PACKAGES  ?= ./...
+TESTFLAGS ?=
+BENCHFLAGS ?=
+
+# Tools are in a module of their own, built on first use and kept in Go's build cache.
+TOOL     = go tool -modfile=$(CURDIR)/tools/go.mod
+SERVICES = go run ./internal/services/cmd/services
+# Further modules of this repository, which "./..." does not see.
+MODULES  = benchmark test/containers
+
+export TEXT ONCE DATA_DIR
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-race lint format generate build bench fuzz up down clean
+
+help: ## Show this list
+	@echo 'usage: make TARGET [VARIABLE=value ...]'
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Run an example in this process; TEXT=file-or-folder, ONCE=1 to end by itself, EXAMPLE=wordcount, DATA_DIR=folder to keep
+	go run ./example/$(EXAMPLE) demo
+
+test: ## Test everything that can be tested on this machine, and say what can't; PACKAGES=./..., TESTFLAGS=
+	$(SERVICES) run -- go test $(TESTFLAGS) $(PACKAGES)
+
+test-race: ## The same under the race detector, in random order
+	$(SERVICES) run -- go test -race -shuffle=on $(TESTFLAGS) $(PACKAGES)
+
+lint: ## Check the code and its format
+	$(TOOL) golangci-lint run ./...
+	@for module in $(MODULES); do (cd $$module && $(TOOL) golangci-lint run ./...) || exit 1; done
+
+format: ## Format the code
+	$(TOOL) golangci-lint fmt ./...
+	@for module in $(MODULES); do (cd $$module && $(TOOL) golangci-lint fmt ./...) || exit 1; done
+
+generate: ## Make the generated code anew
+	go generate ./...
+
+build: ## Build the examples as static binaries into bin/
+	@mkdir -p bin
+	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/ ./example/...
+
+bench: ## Measure on a real broker and database; BENCHFLAGS='-work map', or '-help' for what there is
+	go run -C benchmark . $(BENCHFLAGS)
+
+fuzz: ## Fuzz every target for FUZZTIME=10s
+	@for package in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -r -n1 dirname | sort -u); do \
+		for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz'); do \
+			echo "$$package $$target"; \
+			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
+		done; \
+	done
+
+up: ## Start a Kafka broker and a Postgres server on this machine and print what to export
+	@$(SERVICES) up
+
+down: ## Stop what "make up" started and delete its data
+	@$(SERVICES) down
+
+clean: down ## Delete what was built, fetched and kept, and stop what "make up" started
+	rm -rf bin .services .data coverage.out
