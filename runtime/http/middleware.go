@@ -7,6 +7,8 @@ import (
 	"runtime/debug"
 
 	"github.com/uptrace/bunrouter"
+
+	"github.com/kappaflows/flows/runtime/problem"
 )
 
 // problems answers errors as problem details. The error goes on to the log.
@@ -16,7 +18,7 @@ func problems(next bunrouter.HandlerFunc) bunrouter.HandlerFunc {
 		if err == nil {
 			return nil
 		}
-		return errors.Join(err, problemOf(err).write(w))
+		return errors.Join(err, problem.Of(err).Write(w))
 	}
 }
 
@@ -38,7 +40,7 @@ func recovered(next bunrouter.HandlerFunc) bunrouter.HandlerFunc {
 				panic(value)
 			default:
 				failure := &panicError{value: value, stack: debug.Stack()}
-				err = errors.Join(failure, problemOf(failure).write(w))
+				err = errors.Join(failure, problem.Of(failure).Write(w))
 			}
 		}()
 		return next(w, request)
@@ -55,7 +57,7 @@ func (s *Server) logged(next bunrouter.HandlerFunc) bunrouter.HandlerFunc {
 		switch failure, isPanic := errors.AsType[*panicError](err); {
 		case isPanic:
 			log.Error("request failed", "error", failure, "stack", string(failure.stack))
-		case err != nil && problemOf(err).Status == http.StatusInternalServerError:
+		case err != nil && problem.Of(err).Status == http.StatusInternalServerError:
 			log.Error("request failed", "error", err)
 		case err != nil:
 			log.Debug("request refused", "reason", err)

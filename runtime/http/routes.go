@@ -1,14 +1,14 @@
 package http
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"mime"
 	"net/http"
 	"strings"
 
 	"github.com/uptrace/bunrouter"
+
+	"github.com/kappaflows/flows/runtime/problem"
 )
 
 func (s *Server) routes() *bunrouter.Router {
@@ -17,7 +17,7 @@ func (s *Server) routes() *bunrouter.Router {
 		bunrouter.WithNotFoundHandler(func(http.ResponseWriter, bunrouter.Request) error {
 			return statusError(http.StatusNotFound, "there is nothing here; / lists what there is")
 		}),
-		bunrouter.WithMethodNotAllowedHandler(methodNotAllowed),
+		bunrouter.WithMethodNotAllowedHandler(s.methodNotAllowed),
 	)
 	get := func(path string, handler bunrouter.HandlerFunc) {
 		router.GET(path, handler)
@@ -33,12 +33,13 @@ func (s *Server) routes() *bunrouter.Router {
 			return nil
 		})
 	}
+	if s.config.OpenAPI != nil {
+		get("/openapi.json", func(w http.ResponseWriter, _ bunrouter.Request) error {
+			return problem.WriteJSON(w, http.StatusOK, "application/json", s.config.OpenAPI)
+		})
+	}
+	s.mount(router)
 	return router
-}
-
-func methodNotAllowed(w http.ResponseWriter, request bunrouter.Request) error {
-	w.Header().Set("Allow", "GET, HEAD")
-	return statusError(http.StatusMethodNotAllowed, request.Method+" is not allowed here; GET and HEAD are")
 }
 
 func (s *Server) index(w http.ResponseWriter, _ bunrouter.Request) error {
@@ -49,18 +50,24 @@ func (s *Server) index(w http.ResponseWriter, _ bunrouter.Request) error {
 /metrics   metrics for Prometheus
 /topology  functions, topics and tables as JSON; ?format=mermaid for a drawing
 `)
+	for _, route := range s.config.Routes {
+		text += "\n" + route.Method + " " + route.Pattern
+	}
+	if s.config.OpenAPI != nil {
+		text += "\n/openapi.json  these requests, as OpenAPI"
+	}
 	return write(w, "text/plain; charset=utf-8", []byte(text+"\n"))
 }
 
 func live(w http.ResponseWriter, _ bunrouter.Request) error {
-	return writeJSON(w, http.StatusOK, "application/json", map[string]bool{"live": true})
+	return problem.WriteJSON(w, http.StatusOK, "application/json", map[string]bool{"live": true})
 }
 
 func (s *Server) ready(w http.ResponseWriter, request bunrouter.Request) error {
 	w.Header().Set("Cache-Control", "no-store")
 	reasons := s.readiness.check(request.Context())
 	if len(reasons) == 0 {
-		return writeJSON(w, http.StatusOK, "application/json", map[string]bool{"ready": true})
+		return problem.WriteJSON(w, http.StatusOK, "application/json", map[string]bool{"ready": true})
 	}
 	return &Problem{
 		Status: http.StatusServiceUnavailable,
@@ -80,7 +87,7 @@ func (s *Server) topology(w http.ResponseWriter, request bunrouter.Request) erro
 	}
 	switch format {
 	case "", "json":
-		return writeJSON(w, http.StatusOK, "application/json", s.config.Topology)
+		return problem.WriteJSON(w, http.StatusOK, "application/json", s.config.Topology)
 	case "mermaid":
 		return write(w, mermaidType+"; charset=utf-8", []byte(s.config.Mermaid))
 	default:
@@ -96,20 +103,6 @@ func accepts(header, mediaType string) bool {
 		}
 	}
 	return false
-}
-
-func writeJSON(w http.ResponseWriter, status int, contentType string, value any) error {
-	var body bytes.Buffer
-	encoder := json.NewEncoder(&body)
-	encoder.SetIndent("", "  ")
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(value); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", contentType)
-	w.WriteHeader(status)
-	_, _ = w.Write(body.Bytes()) // a client that has left gets no other answer
-	return nil
 }
 
 func write(w http.ResponseWriter, contentType string, body []byte) error {

@@ -1,8 +1,8 @@
 // Package http serves what operators and their tools ask a running app: whether it lives and is ready, its metrics and
 // its topology.
 //
-// It knows the engine only by its status and the dependencies only by their pings. It serves no messages and no
-// states.
+// It knows the engine only by its status and the dependencies only by their pings. It serves no states, and requests
+// for the app's own functions only with handlers that it is given.
 package http
 
 import (
@@ -31,6 +31,9 @@ type Config struct {
 	// Topology is served at /topology as JSON, and Mermaid as its drawing.
 	Topology any
 	Mermaid  string
+	// Routes are addresses of the app's own functions, and OpenAPI their description, served at /openapi.json.
+	Routes  []Route
+	OpenAPI any
 	// Name is what the app is called.
 	Name string
 	// Clock and Logger are runtime.WallClock and a logger that discards unless set.
@@ -54,6 +57,8 @@ type Server struct {
 	config    Config
 	router    *bunrouter.Router
 	readiness *readiness
+	// allowed are the methods of the paths of Config.Routes.
+	allowed map[string][]string
 }
 
 // New returns a server that does nothing until Run.

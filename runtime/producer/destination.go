@@ -24,6 +24,14 @@ type partition struct {
 	bytes   int
 	// sequence is that of the first record in records.
 	sequence int32
+	// tickets are of those records whose positions somebody waits for.
+	tickets []ticket
+}
+
+// ticket is where the position of a record is told: that of its batch, and the record's place in it.
+type ticket struct {
+	place    int
+	position chan<- runtime.Position // has room for it
 }
 
 const (
@@ -86,25 +94,29 @@ func (d *destination) fits(at int32, size int) bool {
 	return len(waiting.records) == 0 || waiting.bytes+size <= d.bound
 }
 
-func (d *destination) add(at int32, record *runtime.Output, size int) {
+func (d *destination) add(at int32, record *runtime.Output, size int, position chan<- runtime.Position) {
 	waiting := &d.partitions[at]
+	if position != nil {
+		waiting.tickets = append(waiting.tickets, ticket{place: len(waiting.records), position: position})
+	}
 	waiting.records = append(waiting.records, *record)
 	waiting.bytes += size
 }
 
-// take returns what waits for the partition as a batch, and leaves room for the next one.
-func (d *destination) take(at int) runtime.RecordBatch {
+// take returns what waits for the partition as a batch, with its tickets, and leaves room for the next one.
+func (d *destination) take(at int) (runtime.RecordBatch, []ticket) {
 	waiting := &d.partitions[at]
 	batch := runtime.RecordBatch{
 		TopicPartition: runtime.TopicPartition{Topic: d.spec.Name, Partition: int32(at)},
 		Sequence:       waiting.sequence,
 		Records:        waiting.records,
 	}
+	tickets := waiting.tickets
 	*waiting = partition{
 		records:  make([]runtime.Output, 0, len(batch.Records)),
 		sequence: after(waiting.sequence, len(batch.Records)),
 	}
-	return batch
+	return batch, tickets
 }
 
 // after returns the sequence n records after another; 0 follows 2147483647.

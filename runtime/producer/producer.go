@@ -53,6 +53,8 @@ type Producer struct {
 	sending int    // records that are being sent
 	sent    int64  // records that are acknowledged
 	err     error
+	// told are who waits for the positions of what is being sent; only the goroutine that sends uses it.
+	told map[runtime.TopicPartition][]ticket
 	// filled has a token where something waits to be sent; changed is closed, and made anew, whenever room or err does.
 	filled  chan struct{}
 	changed chan struct{}
@@ -96,6 +98,32 @@ func New(ctx context.Context, config Config) (*Producer, error) {
 // be changed afterwards. A record without a key goes to whatever partition has room; one without a timestamp gets the
 // time of the call. The error is ctx's, the record's, or what stopped the producer.
 func (p *Producer) Send(ctx context.Context, spec *topic.Spec, record runtime.Output) error {
+	return p.queue(ctx, spec, record, nil)
+}
+
+// Append does what Send does, waits until the record is acknowledged, and returns where it is; its offset is -1 where the
+// broker does not say. After an error that is ctx's the record may still be appended.
+func (p *Producer) Append(ctx context.Context, spec *topic.Spec, record runtime.Output) (runtime.Position, error) {
+	position := make(chan runtime.Position, 1)
+	if err := p.queue(ctx, spec, record, position); err != nil {
+		return runtime.Position{}, err
+	}
+	select {
+	case at := <-position:
+		return at, nil
+	case <-ctx.Done():
+		return runtime.Position{}, ctx.Err()
+	case <-p.done:
+	}
+	select {
+	case at := <-position: // the last that was acknowledged
+		return at, nil
+	default:
+		return runtime.Position{}, p.Err()
+	}
+}
+
+func (p *Producer) queue(ctx context.Context, spec *topic.Spec, record runtime.Output, position chan<- runtime.Position) error {
 	to, err := p.destination(ctx, spec)
 	if err != nil {
 		return err
@@ -108,7 +136,7 @@ func (p *Producer) Send(ctx context.Context, spec *topic.Spec, record runtime.Ou
 		record.Timestamp = p.config.Clock.Now().UnixMilli()
 	}
 	for {
-		full, err := p.offer(to, &record, size)
+		full, err := p.offer(to, &record, size, position)
 		if err != nil || full == nil {
 			return err
 		}
@@ -121,7 +149,9 @@ func (p *Producer) Send(ctx context.Context, spec *topic.Spec, record runtime.Ou
 }
 
 // offer puts the record where there is room for it; else it returns a channel that is closed when there may be.
-func (p *Producer) offer(to *destination, record *runtime.Output, size int) (full <-chan struct{}, _ error) {
+func (p *Producer) offer(
+	to *destination, record *runtime.Output, size int, position chan<- runtime.Position,
+) (full <-chan struct{}, _ error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.err != nil {
@@ -135,7 +165,7 @@ func (p *Producer) offer(to *destination, record *runtime.Output, size int) (ful
 	if !to.fits(at, size) {
 		return p.changed, nil
 	}
-	to.add(at, record, size)
+	to.add(at, record, size, position)
 	p.filling++
 	select {
 	case p.filled <- struct{}{}:
@@ -166,6 +196,13 @@ func (p *Producer) Sent() int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.sent
+}
+
+// Err returns what stopped the producer, nil while it works.
+func (p *Producer) Err() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.err
 }
 
 // Close stops sending and waits until the producer's goroutine has ended. What is not acknowledged by then may or may

@@ -34,10 +34,15 @@ func (p *Producer) run(ctx context.Context) {
 func (p *Producer) take() (batches []runtime.RecordBatch) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.told = map[runtime.TopicPartition][]ticket{}
 	for _, to := range p.topics {
 		for at := range to.partitions {
 			if len(to.partitions[at].records) > 0 {
-				batches = append(batches, to.take(at))
+				batch, tickets := to.take(at)
+				batches = append(batches, batch)
+				if len(tickets) > 0 {
+					p.told[batch.TopicPartition] = tickets
+				}
 			}
 		}
 	}
@@ -68,6 +73,7 @@ func (p *Producer) deliver(ctx context.Context, batches []runtime.RecordBatch) e
 		left := batches[:0:0]
 		for i, ack := range acks {
 			if ack.Err == nil {
+				p.tell(batches[i].TopicPartition, ack.Offset)
 				continue
 			}
 			left = append(left, batches[i])
@@ -79,6 +85,17 @@ func (p *Producer) deliver(ctx context.Context, batches []runtime.RecordBatch) e
 		batches = left
 		return failed
 	})
+}
+
+// tell tells those who wait for it where their records are.
+func (p *Producer) tell(partition runtime.TopicPartition, offset int64) {
+	for _, t := range p.told[partition] {
+		at := runtime.Position{TopicPartition: partition, Offset: -1}
+		if offset >= 0 {
+			at.Offset = offset + int64(t.place)
+		}
+		t.position <- at
+	}
 }
 
 func topicsOf(batches []runtime.RecordBatch) string {

@@ -1,0 +1,78 @@
+package ingress
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/kappaflows/flows/runtime"
+	"github.com/kappaflows/flows/topic"
+)
+
+// destination is the topic of a route, as the log last described it.
+type destination struct {
+	log    runtime.Log
+	clock  runtime.Clock
+	spec   *topic.Spec
+	spread atomic.Uint32
+
+	mutex   sync.Mutex
+	info    runtime.TopicInfo
+	checked time.Time
+}
+
+// describeEvery is how long a description is good: partitions may be added.
+const describeEvery = time.Minute
+
+func (d *destination) describe(ctx context.Context) (runtime.TopicInfo, error) {
+	d.mutex.Lock()
+	info, fresh := d.info, !d.checked.IsZero() && d.clock.Now().Sub(d.checked) < describeEvery
+	d.mutex.Unlock()
+	if fresh {
+		return info, nil
+	}
+	err := retry(ctx, d.clock, func() (err error) {
+		info, err = d.log.Describe(ctx, d.spec.Name)
+		return err
+	})
+	if err != nil {
+		return info, fmt.Errorf("topic %s: %w", d.spec.Name, err)
+	}
+	d.mutex.Lock()
+	defer d.mutex.Unlock()
+	d.info, d.checked = info, d.clock.Now()
+	return info, nil
+}
+
+// place returns the partition of a record, or an error where it is too large for the topic.
+func (d *destination) place(ctx context.Context, output *runtime.Output) (runtime.TopicPartition, error) {
+	info, err := d.describe(ctx)
+	if err != nil {
+		return runtime.TopicPartition{}, err
+	}
+	if size := recordSize(output); size > info.MaxMessageBytes-batchOverhead {
+		return runtime.TopicPartition{}, fmt.Errorf("a record of %d bytes for topic %s: %w", size, d.spec.Name, runtime.ErrTooLarge)
+	}
+	p := d.spec.Place(output.Key, info.Partitions, d.spread.Add(1))
+	if p < 0 || p >= info.Partitions {
+		return runtime.TopicPartition{}, fmt.Errorf("the partitioner of topic %s gave %d of %d partitions", d.spec.Name, p, info.Partitions)
+	}
+	return runtime.TopicPartition{Topic: d.spec.Name, Partition: p}, nil
+}
+
+// What a record and its batch take besides the record's bytes, at most.
+const (
+	batchOverhead  = 128
+	recordOverhead = 36
+	headerOverhead = 10
+)
+
+func recordSize(output *runtime.Output) int {
+	n := len(output.Key) + len(output.Value) + recordOverhead
+	for i := range output.Headers {
+		n += len(output.Headers[i].Key) + len(output.Headers[i].Value) + headerOverhead
+	}
+	return n
+}
