@@ -27,6 +27,7 @@ type Config struct {
 type Collector struct {
 	registry *prometheus.Registry
 	vectors  vectors
+	requests *requests
 
 	inputs sync.Map // inputLabels -> *inputSeries
 	events sync.Map // function -> *eventSeries
@@ -36,12 +37,13 @@ var _ runtime.Observer = (*Collector)(nil)
 
 // New returns a collector with the metrics of the Go runtime and of the process beside its own.
 func New(config Config) *Collector {
-	c := &Collector{registry: prometheus.NewRegistry(), vectors: newVectors()}
+	c := &Collector{registry: prometheus.NewRegistry(), vectors: newVectors(), requests: newRequests()}
 	c.registry.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	c.registry.MustRegister(c.vectors.all()...)
+	c.registry.MustRegister(c.requests.all()...)
 	if config.Status != nil {
 		c.registry.MustRegister(statusCollector{status: config.Status})
 	}
