@@ -2,6 +2,7 @@ package kafka_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -70,6 +71,23 @@ func TestCompacted(t *testing.T) {
 			require.Greater(t, m.Offset, last)
 			last = m.Offset
 		}
+	}
+}
+
+// TestStaticMember has a member come back under its name: it need not wait for its former self to be given up.
+func TestStaticMember(t *testing.T) {
+	cluster := fake(t)
+	ctx := withPatience(t)
+	log, err := kafka.Open(ctx, kafka.Config{Brokers: cluster.ListenAddrs(), InstanceID: "pod-0", Logger: logger(t)})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, log.Close()) })
+	p := newTopic(ctx, t, log, 1)
+	for range 3 {
+		joining, leave := context.WithCancel(ctx)
+		require.NoError(t, log.Join(joining, runtime.Group{Name: "g", Topics: []string{p.Topic}}, func(ctx context.Context, _ runtime.Held) error {
+			leave()
+			return nil
+		}))
 	}
 }
 

@@ -159,16 +159,28 @@ func created(answer *sarama.TopicError) error {
 	return answer.Err
 }
 
-// settle waits until a new topic is known: a broker hears of it a little after the controller has made it.
+// settle waits until a new topic can be used: brokers hear of it, and that they lead its partitions, a little after the
+// controller has made it.
 func (l *Log) settle(ctx context.Context, name string) error {
 	const attempts, pause = 50, 100 * time.Millisecond
 	var err error
 	for range attempts {
-		if _, err = l.Describe(ctx, name); !errors.Is(err, runtime.ErrUnknownTopic) {
+		err = l.usable(ctx, name)
+		if !errors.Is(err, runtime.ErrUnknownTopic) && !errors.Is(err, runtime.ErrUnavailable) {
 			return err
 		}
 		if !sleep(ctx, pause) {
 			return ctx.Err()
+		}
+	}
+	return err
+}
+
+func (l *Log) usable(ctx context.Context, name string) error {
+	info, err := l.Describe(ctx, name)
+	for i := range info.Partitions {
+		if err == nil {
+			_, _, err = l.Bounds(ctx, runtime.TopicPartition{Topic: name, Partition: i})
 		}
 	}
 	return err
