@@ -11,7 +11,8 @@ SERVICES = go run ./internal/services/cmd/services
 # Further modules of this repository, which "./..." does not see.
 MODULES  = benchmark test/containers
 
-export TEXT ONCE DATA_DIR
+# Handed on to the examples where they are set.
+export $(foreach name,TEXT ONCE DATA_DIR,$(if $(filter-out undefined,$(origin $(name))),$(name)))
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-race lint format generate build bench fuzz up down clean

@@ -83,7 +83,7 @@ var layers = map[string][]string{
 	"runtime":     {"format", "topic"},
 	"stateless":   {"format", "topic", "runtime"},
 	"stateful":    {"format", "topic", "runtime"},
-	"join":        {"format", "topic", "runtime"},
+	"join":        {"format", "topic", "runtime", "stateful"}, // A join is a stateful function over its own topic.
 	"materialise": {"format", "topic", "runtime"},
 	"router":      {"format", "topic", "runtime"},
 }
