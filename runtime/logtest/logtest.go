@@ -76,6 +76,8 @@ func Run(t *testing.T, driver Driver) {
 		{"a member that does not let go", testRelease},
 		{"marks", testMarks},
 		{"group of an unknown topic", testUnknownGroup},
+		{"reset offsets", testResetOffsets},
+		{"offset at a time", testOffsetAt},
 		{"calls that are called off", testCancelled},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -67,8 +67,8 @@ func (s *Store) list(ctx context.Context, table string, page runtime.Page) (foun
 	// Bytes are counted and compared, in text too: a prefix ends where it ends, not where a letter does.
 	prefix := t.key(page.Prefix)
 	rows, err := s.reader.QueryContext(ctx, `select key, state, version from `+quote(table)+`
-		where key >= ? and substr(cast(key as blob), 1, length(cast(? as blob))) = cast(? as blob) and (? = '' or key > ?) order by key limit ?`,
-		prefix, prefix, prefix, page.After, t.key(page.After), page.Limit)
+		where (? = 0 or key >= ? and substr(cast(key as blob), 1, ?) = cast(? as blob)) and (? = '' or key > ?) order by key limit ?`,
+		len(page.Prefix), prefix, len(page.Prefix), prefix, page.After, t.key(page.After), page.Limit)
 	if err != nil {
 		return nil, err
 	}
