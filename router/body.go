@@ -196,14 +196,10 @@ func protobufText(err error) string {
 
 // fieldIn returns the field that an error of protobuf's JSON names, such as in: (line 1:2): unknown field "x".
 func fieldIn(text string) string {
-	for _, before := range []string{`unknown field "`, `for field `, `duplicate field "`} {
-		if _, rest, found := strings.Cut(text, before); found {
-			end := strings.IndexAny(rest, `": `)
-			if end < 0 {
-				end = len(rest)
-			}
-			return rest[:end]
-		}
+	_, rest, _ := strings.Cut(text, "field ")
+	rest = strings.TrimPrefix(rest, `"`)
+	if end := strings.IndexAny(rest, `": `); end >= 0 {
+		return rest[:end]
 	}
-	return ""
+	return rest
 }
