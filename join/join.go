@@ -129,6 +129,6 @@ func (c Config[K, S]) dispatch(ids []string) func(context.Context, topic.Message
 		if fold == nil || m.Tombstone {
 			return state, nil, runtime.Permanent(fmt.Errorf("side %q: %w", m.Value.side, ErrUnknownSide))
 		}
-		return fold(ctx, m.Key, &m.Value, state)
+		return fold(ctx, m.Key, m.Value, state)
 	}
 }

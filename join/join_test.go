@@ -296,3 +296,56 @@ func TestConfigReportsEverything(t *testing.T) {
 		})
 	}
 }
+
+// counted is a join of one side that counts, to see what a message costs.
+func counted(b testing.TB) *runtime.Function {
+	return compile(b, join.Config[string, int64]{
+		Name: "count", Key: format.String(), State: format.Int64(), Sides: []join.Side[string, int64]{
+			join.From(orders, orderKey, func(_ context.Context, _ string, _ topic.Message[string, string], n int64) (int64, topic.Records, error) {
+				return n + 1, nil, nil
+			}),
+		},
+	})
+}
+
+// Decoding key and value, on either side of the intermediate topic, and the join's key are what a message costs in memory,
+// besides the record of the intermediate topic.
+func TestAllocations(t *testing.T) {
+	f := counted(t)
+	in, state := input("o-1", "tea and more"), f.State.New()
+	through := wrapped(t, f.Parts[0], in)
+	require.InDelta(t, 3, testing.AllocsPerRun(100, func() {
+		if _, err := f.Apply(t.Context(), through, state); err != nil {
+			t.Error(err)
+		}
+	}), 0)
+	require.LessOrEqual(t, testing.AllocsPerRun(100, func() {
+		if _, err := f.Parts[0].Apply(t.Context(), in, nil); err != nil {
+			t.Error(err)
+		}
+	}), 4.0)
+}
+
+func BenchmarkJoin(b *testing.B) {
+	f := counted(b)
+	in, state := input("o-4711", string(make([]byte, 100))), f.State.New()
+	b.Run("side", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := f.Parts[0].Apply(b.Context(), in, nil); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	records, err := f.Parts[0].Apply(b.Context(), in, nil)
+	require.NoError(b, err)
+	through := &runtime.Input{Raw: topic.Raw{Key: records[0].Key(), Value: records[0].Value()}}
+	b.Run("fold", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := f.Apply(b.Context(), through, state); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}

@@ -21,7 +21,7 @@ type Side[K, S any] struct {
 }
 
 // folder folds a message that came through the intermediate topic into the state of its key.
-type folder[K, S any] func(ctx context.Context, id K, e *envelope, state S) (S, topic.Records, error)
+type folder[K, S any] func(ctx context.Context, id K, e envelope, state S) (S, topic.Records, error)
 
 // From makes a side of a topic.
 //
@@ -48,7 +48,7 @@ func From[K, S, TK, TV any](
 		}
 	}
 	if function != nil {
-		side.fold = func(ctx context.Context, id K, e *envelope, state S) (S, topic.Records, error) {
+		side.fold = func(ctx context.Context, id K, e envelope, state S) (S, topic.Records, error) {
 			raw := e.raw()
 			m, err := from.Decode(&raw, e.partition)
 			if err != nil {
@@ -61,7 +61,7 @@ func From[K, S, TK, TV any](
 }
 
 // raw is the message that the envelope carries.
-func (e *envelope) raw() topic.Raw {
+func (e envelope) raw() topic.Raw {
 	return topic.Raw{Offset: e.offset, Timestamp: time.UnixMilli(e.timestamp), Key: e.key, Value: e.value, Headers: e.headers}
 }
 

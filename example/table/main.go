@@ -1,9 +1,5 @@
-// Command table keeps a table of the products on sale, from a topic of price changes.
-//
-// A message says what a product costs from now on; a tombstone takes it out of the shop. Each change also adds a row to
-// the history of prices. The tables are there to be queried:
-//
-//	select name, cents from products order by name
+// Command table keeps tables of the products on sale and of what they have cost, from a topic of prices. A tombstone takes
+// a product out of the shop.
 package main
 
 import (
