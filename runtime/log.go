@@ -106,7 +106,8 @@ type Position struct {
 type Group struct {
 	Name   string
 	Topics []string
-	// Assigned, where set, is called after each rebalance with how many partitions this member then has, none included.
+	// Assigned, where set, is called after each rebalance with how many partitions this member then has, none included,
+	// and with -1 when membership is lost and has to be gained again.
 	Assigned func(partitions int)
 	// Release is how long a partition may be held after it was to be given back; 0 is ten seconds.
 	Release time.Duration

@@ -15,7 +15,8 @@ const doubtful = time.Hour
 
 // settle sends every pending batch again, in order, just as it was. The broker drops what it has. A batch that it calls
 // out of order is in the log if a later one of its partition is; if the last one is, the log lost what it had
-// acknowledged, and the batches are sent anew under a new identity.
+// acknowledged, or the broker has forgotten the identity and takes it for a gap: what the log has not is then sent anew
+// under a new identity.
 func (c *claim) settle(ctx context.Context) error {
 	old := c.cp.Now.Sub(c.cp.Updated) > doubtful
 	doubt := map[TopicPartition][]RecordBatch{}
@@ -37,10 +38,33 @@ func (c *claim) settle(ctx context.Context) error {
 			}
 		}
 	}
-	if len(doubt) > 0 {
-		return c.renew(ctx, doubt)
+	if len(doubt) == 0 {
+		return nil
 	}
-	return nil
+	lost, err := c.lost(ctx, doubt)
+	if err != nil {
+		return err
+	}
+	return c.renew(ctx, lost)
+}
+
+// lost returns the sections in doubt that the log does not have. A section that is there has all before it with it.
+func (c *claim) lost(ctx context.Context, doubt map[TopicPartition][]RecordBatch) (map[TopicPartition][]RecordBatch, error) {
+	lost := map[TopicPartition][]RecordBatch{}
+	for key, sections := range doubt {
+		for i := len(sections) - 1; i >= 0; i-- {
+			// Identities differ only where an earlier claim renewed them, and then nothing before that is pending.
+			found, err := c.find(ctx, c.cp.Identity, &sections[i])
+			if err != nil {
+				return nil, err
+			}
+			if found {
+				break
+			}
+			lost[key] = sections[i:]
+		}
+	}
+	return lost, nil
 }
 
 // again sends one section once more and keeps account of those that are in doubt.
@@ -83,6 +107,11 @@ func (c *claim) look(ctx context.Context, identity Identity, section *RecordBatc
 	if err != nil && !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, ErrDenied) {
 		return false, fmt.Errorf("producer state of topic %s partition %d: %w", section.Topic, section.Partition, err)
 	}
+	return c.find(ctx, identity, section)
+}
+
+// find says whether the log has a section, from its batch headers.
+func (c *claim) find(ctx context.Context, identity Identity, section *RecordBatch) (found bool, err error) {
 	start, _, err := c.log.Bounds(ctx, section.TopicPartition)
 	if err != nil {
 		return false, fmt.Errorf("bounds of topic %s partition %d: %w", section.Topic, section.Partition, err)
@@ -144,7 +173,7 @@ func (c *claim) renew(ctx context.Context, doubt map[TopicPartition][]RecordBatc
 
 func (c *claim) reportLost(doubt map[TopicPartition][]RecordBatch) {
 	for key, sections := range doubt {
-		c.logger.Error("the log lost outputs that it had acknowledged; sending them again",
+		c.logger.Error("the log does not have outputs that were sent, or may have been; sending them under a new identity",
 			"output_topic", key.Topic, "output_partition", key.Partition, "batches", len(sections))
 		c.observer.Happened(c.function.Name, c.held.TopicPartition, OutputLost, len(sections))
 	}

@@ -19,10 +19,11 @@ func newTracker(function *Function, clock Clock) *tracker {
 	return &tracker{function: function, clock: clock, partitions: map[TopicPartition]*PartitionStatus{}}
 }
 
-func (t *tracker) assigned(int) {
+// assigned notes how many partitions the group has given, -1 where membership is lost.
+func (t *tracker) assigned(partitions int) {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
-	t.joined = true
+	t.joined = partitions >= 0
 }
 
 // left notes that the function is no member of its group any more.

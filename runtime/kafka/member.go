@@ -114,6 +114,9 @@ func (m *member) cutOff(left <-chan struct{}, connections *connections) {
 	}
 }
 
+// notMember is what Group.Assigned is told when membership is lost.
+const notMember = -1
+
 // rejoin joins again whenever membership ends, until the member is to leave.
 func (m *member) rejoin() {
 	const first, most = 100 * time.Millisecond, 3 * time.Second
@@ -124,6 +127,7 @@ func (m *member) rejoin() {
 		if m.ctx.Err() != nil {
 			return
 		}
+		m.assigned(notMember)
 		if err == nil {
 			err = errors.New("membership ended")
 		}
