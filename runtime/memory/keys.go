@@ -77,6 +77,9 @@ func (s *Store) Finish(ctx context.Context, key runtime.RequestKey, offset int64
 		return err
 	}
 	defer s.mutex.Unlock()
+	if s.failFinish != nil {
+		return s.failFinish
+	}
 	if row, found := s.keys[key]; found {
 		row.Offset, row.Record = offset, nil
 		s.keys[key] = row
@@ -98,4 +101,11 @@ func (s *Store) Forget(ctx context.Context, limit int) (forgotten int, _ error) 
 		}
 	}
 	return forgotten, nil
+}
+
+// FailFinish makes every Finish fail with the error, and do nothing; nil ends that.
+func (s *Store) FailFinish(err error) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.failFinish = err
 }

@@ -27,6 +27,7 @@ type Store struct {
 	tables      map[string]*stateTable
 	checkpoints map[runtime.CheckpointKey]runtime.Checkpoint
 	keys        map[runtime.RequestKey]keyed
+	failFinish  error
 	rowTables   map[reflect.Type]*rowTable
 }
 
