@@ -183,7 +183,7 @@ func (s *schemas) of(body reflect.Type, strict bool) object {
 }
 
 // named returns a reference to the schema of a type with a name, made at the first call. Types that share a name get
-// numbers from the second one on.
+// letters behind it from the second one on.
 func (s *schemas) named(key typeKey, name string, make func() object) object {
 	if known, ok := s.names[key]; ok {
 		return reference(known)
