@@ -41,7 +41,7 @@ func connections(config Config, sockets *sockets) (*pgxpool.Config, *pgx.ConnCon
 	engine, err := pgxpool.ParseConfig(config.URL)
 	if err != nil {
 		// The parser's error holds the URL, and with it the password.
-		return nil, nil, errors.New("postgres: the URL can't be understood; it reads postgres://user:password@host:port/database?sslmode=...")
+		return nil, nil, errors.New("postgres: the URL can't be understood; it reads postgres://user:password@host:port/database?sslmode=mode")
 	}
 	base := engine.ConnConfig
 	base.DialFunc = sockets.dial

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -73,8 +74,7 @@ const (
 
 // decision returns what the engine is to do about an error: nil where it is final.
 func decision(err error) error {
-	var server *pgconn.PgError
-	if errors.As(err, &server) {
+	if server, ok := errors.AsType[*pgconn.PgError](err); ok {
 		switch {
 		case server.Code == permissionDenied:
 			return runtime.ErrDenied
@@ -104,8 +104,8 @@ func passing(code string) bool {
 // mistrusted says whether an error shows that the connection must not be used again: it leads to a server that is no longer
 // the primary, or its prepared statements are not what the server has.
 func mistrusted(err error) bool {
-	var server *pgconn.PgError
-	if !errors.As(err, &server) {
+	server, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok {
 		return false
 	}
 	switch server.Code {
@@ -117,19 +117,17 @@ func mistrusted(err error) bool {
 
 // reason says in a few words what went wrong, without an address's secrets and in one line.
 func reason(err error) string {
-	var server *pgconn.PgError
-	if errors.As(err, &server) {
+	if server, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return oneLine(server.Message)
 	}
-	var connect *pgconn.ConnectError
-	if errors.As(err, &connect) {
+	if connect, ok := errors.AsType[*pgconn.ConnectError](err); ok {
 		return "can't connect to " + address(connect.Config) + ": " + networkReason(err)
 	}
 	return networkReason(err)
 }
 
 func address(config *pgconn.Config) string {
-	return net.JoinHostPort(config.Host, fmt.Sprint(config.Port))
+	return net.JoinHostPort(config.Host, strconv.Itoa(int(config.Port)))
 }
 
 func networkReason(err error) string {

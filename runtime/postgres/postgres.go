@@ -106,7 +106,7 @@ func (c Config) withDefaults() Config {
 func (s *Store) checkServer(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	return s.with(ctx, "connect", func(ctx context.Context, conn *pgx.Conn) error {
+	return s.with(ctx, "connect", func(_ context.Context, conn *pgx.Conn) error {
 		version := conn.PgConn().ParameterStatus("server_version")
 		major, _, _ := strings.Cut(version, ".")
 		if number, err := strconv.Atoi(major); err == nil && number < oldestVersion {

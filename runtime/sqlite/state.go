@@ -138,11 +138,11 @@ func (s *Store) CommitLocked(ctx context.Context, table string, keys []string,
 	return err
 }
 
-// check returns the table that a batch writes, nil where it writes none, and refuses what the columns can't hold:
+// check returns the table that a batch writes, an empty one where it writes none, and refuses what the columns can't hold:
 // SQLite itself would take anything.
 func (s *Store) check(ctx context.Context, batch *runtime.Commit) (*stateTable, error) {
 	if len(batch.Writes.Keys)+len(batch.Deletes.Keys) == 0 {
-		return nil, nil
+		return &stateTable{}, nil // nothing is written to it
 	}
 	t, err := s.table(ctx, batch.Table)
 	if err != nil {

@@ -73,7 +73,7 @@ func (w *writer) changed(ctx context.Context, text string, args ...any) (int64, 
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
-	statement, err := w.prepare(ctx, text)
+	statement, err := w.prepare(ctx, text) //nolint:sqlclosecheck // it stays with the connection, for the next time
 	if err != nil {
 		return 0, err
 	}

@@ -16,7 +16,7 @@ import (
 func Benchmark(b *testing.B, store runtime.Store) {
 	const keys, rows = 100_000, 10_000
 	require.NoError(b, store.Migrate(b.Context(), []runtime.StateTable{textTable}))
-	o := claim(b, b.Context(), store, partition("count", "words", 0))
+	o := claim(b, store, partition("count", "words", 0))
 	all := make([]string, keys)
 	for i := range all {
 		all[i] = fmt.Sprintf("key%06d", i)
@@ -44,7 +44,7 @@ func Benchmark(b *testing.B, store runtime.Store) {
 		for i := range chosen {
 			chosen[i] = first*rows + i
 		}
-		o.commit(b, b.Context(), next(chosen))
+		o.commit(b, next(chosen))
 	}
 	for b.Loop() {
 		b.StopTimer()
@@ -52,7 +52,7 @@ func Benchmark(b *testing.B, store runtime.Store) {
 		slices.Sort(chosen)
 		batch := next(chosen)
 		b.StartTimer()
-		o.commit(b, b.Context(), batch)
+		o.commit(b, batch)
 	}
 	b.ReportMetric(float64(rows)*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
 }

@@ -33,12 +33,12 @@ func claimFresh(t *testing.T, connect Connect) {
 
 func claimAgain(t *testing.T, connect Connect) {
 	store, key := newStore(t, connect), partition("count", "words", 0)
-	first := claim(t, t.Context(), store, key)
+	first := claim(t, store, key)
 	batch := first.batch()
 	batch.From, batch.Next = 100, 120
 	batch.Put[2] = []byte("pending")
-	first.commit(t, t.Context(), batch)
-	committed := checkpoint(t, t.Context(), store, key)
+	first.commit(t, batch)
+	committed := checkpoint(t, store, key)
 
 	second, err := connect(t).Claim(t.Context(), key)
 	require.NoError(t, err)
@@ -68,14 +68,14 @@ func claimApart(t *testing.T, connect Connect) {
 		partition("split", "words", 0), partition(`o'clock "é"`, "words-1.x_y", 2147483647),
 	}
 	for _, key := range keys {
-		o := claim(t, t.Context(), store, key)
+		o := claim(t, store, key)
 		require.Equal(t, int64(1), o.at.Epoch, key)
-		o.commit(t, t.Context(), o.batch())
+		o.commit(t, o.batch())
 	}
-	o := claim(t, t.Context(), store, keys[0])
-	o.commit(t, t.Context(), o.batch())
+	o := claim(t, store, keys[0])
+	o.commit(t, o.batch())
 	for _, key := range keys[1:] {
-		require.Equal(t, int64(1), checkpoint(t, t.Context(), store, key).Next, key)
+		require.Equal(t, int64(1), checkpoint(t, store, key).Next, key)
 	}
 }
 
@@ -114,8 +114,8 @@ func listCheckpoints(t *testing.T, connect Connect) {
 	for _, key := range []runtime.CheckpointKey{
 		partition("count", "words", 10), partition("count", "lines", 1), partition("count", "words", 9), partition("other", "a", 0),
 	} {
-		o := claim(t, t.Context(), store, key)
-		o.commit(t, t.Context(), o.batch())
+		o := claim(t, store, key)
+		o.commit(t, o.batch())
 	}
 	for range 2 {
 		rows, err := store.Checkpoints(t.Context(), "count")

@@ -12,9 +12,9 @@ import (
 
 func commitFenced(t *testing.T, connect Connect) {
 	store := newStore(t, connect)
-	o := claim(t, t.Context(), store, partition("count", "words", 0))
-	o.commit(t, t.Context(), o.writing(textTable, write{"a", "1", 1, true}))
-	before := checkpoint(t, t.Context(), store, o.at.CheckpointKey)
+	o := claim(t, store, partition("count", "words", 0))
+	o.commit(t, o.writing(textTable, write{"a", "1", 1, true}))
+	before := checkpoint(t, store, o.at.CheckpointKey)
 
 	for name, spoil := range map[string]func(*runtime.Commit){
 		"older epoch":     func(b *runtime.Commit) { b.Epoch-- },
@@ -34,17 +34,17 @@ func commitFenced(t *testing.T, connect Connect) {
 	}
 
 	taken := o.writing(textTable, write{"a", "2", 2, false}, write{"b", "1", 1, true})
-	next := claim(t, t.Context(), connect(t), o.at.CheckpointKey)
+	next := claim(t, connect(t), o.at.CheckpointKey)
 	require.ErrorIs(t, store.Commit(t.Context(), taken), runtime.ErrFenced, "claimed by another")
 	requireUntouched(t, store, next.at, "claimed by another")
-	next.commit(t, t.Context(), next.writing(textTable, write{"a", "2", 2, false}))
+	next.commit(t, next.writing(textTable, write{"a", "2", 2, false}))
 }
 
 // requireUntouched requires the checkpoint as it was, and in the text table one row a = 1.
 func requireUntouched(t *testing.T, store runtime.Store, before runtime.Checkpoint, name string) {
 	t.Helper()
-	requireSame(t, before, checkpoint(t, t.Context(), store, before.CheckpointKey))
-	rows := load(t, t.Context(), store, textTable, "a", "b")
+	requireSame(t, before, checkpoint(t, store, before.CheckpointKey))
+	rows := load(t, store, textTable, "a", "b")
 	require.Len(t, rows, 1, name)
 	require.Equal(t, "1", string(rows["a"].State), name)
 	require.Equal(t, int64(1), rows["a"].Version, name)
@@ -53,33 +53,33 @@ func requireUntouched(t *testing.T, store runtime.Store, before runtime.Checkpoi
 func commitFirst(t *testing.T, connect Connect) {
 	store := newStore(t, connect)
 	for i, from := range []int64{-1, 0, 12345678901} {
-		o := claim(t, t.Context(), store, partition("count", "words", int32(i)))
+		o := claim(t, store, partition("count", "words", int32(i)))
 		batch := o.batch()
 		batch.From, batch.Next = from, from+1
 		batch.Epoch++
 		require.ErrorIs(t, store.Commit(t.Context(), batch), runtime.ErrFenced, "a fresh row has an epoch")
 		batch.Epoch--
-		o.commit(t, t.Context(), batch)
+		o.commit(t, batch)
 		require.ErrorIs(t, store.Commit(t.Context(), batch), runtime.ErrFenced, "once only")
-		require.Equal(t, from+1, checkpoint(t, t.Context(), store, o.at.CheckpointKey).Next)
+		require.Equal(t, from+1, checkpoint(t, store, o.at.CheckpointKey).Next)
 	}
 }
 
 func commitPosition(t *testing.T, connect Connect) {
 	store := newStore(t, connect)
-	o := claim(t, t.Context(), store, partition("count", "words", 0))
+	o := claim(t, store, partition("count", "words", 0))
 	batch := o.batch()
 	batch.TopicID, batch.Identity, batch.Sequences = runtime.TopicID{}, runtime.Identity{ProducerID: -1}, nil
-	o.commit(t, t.Context(), batch)
-	first := checkpoint(t, t.Context(), store, o.at.CheckpointKey)
+	o.commit(t, batch)
+	first := checkpoint(t, store, o.at.CheckpointKey)
 	require.Equal(t, batch.Identity, first.Identity)
 	require.Equal(t, batch.TopicID, first.TopicID)
 	require.Empty(t, first.Sequences)
 
 	batch = o.batch()
 	batch.Next = batch.From
-	o.commit(t, t.Context(), batch)
-	second := checkpoint(t, t.Context(), store, o.at.CheckpointKey)
+	o.commit(t, batch)
+	second := checkpoint(t, store, o.at.CheckpointKey)
 	require.Equal(t, first.Next, second.Next)
 	require.Equal(t, batch.Identity, second.Identity)
 	require.Equal(t, batch.TopicID, second.TopicID)
@@ -89,7 +89,7 @@ func commitPosition(t *testing.T, connect Connect) {
 
 func commitSlots(t *testing.T, connect Connect) {
 	store := newStore(t, connect)
-	o := claim(t, t.Context(), store, partition("count", "words", 0))
+	o := claim(t, store, partition("count", "words", 0))
 	steps := []struct{ put, want [runtime.Slots]string }{
 		{put: [runtime.Slots]string{0: "a"}, want: [runtime.Slots]string{0: "a"}},
 		{put: [runtime.Slots]string{1: "b", 3: "d"}, want: [runtime.Slots]string{"a", "b", "", "d"}},
@@ -109,8 +109,8 @@ func commitSlots(t *testing.T, connect Connect) {
 				batch.Put[slot] = []byte(put)
 			}
 		}
-		o.commit(t, t.Context(), batch)
-		at := checkpoint(t, t.Context(), store, o.at.CheckpointKey)
+		o.commit(t, batch)
+		at := checkpoint(t, store, o.at.CheckpointKey)
 		for slot, want := range step.want {
 			require.Equal(t, want, string(at.Pending[slot]), "step %d, slot %d", i, slot)
 			require.Equal(t, want == "", at.Pending[slot] == nil, "step %d, slot %d: nil is a free slot", i, slot)
@@ -120,16 +120,16 @@ func commitSlots(t *testing.T, connect Connect) {
 
 func commitLargePending(t *testing.T, connect Connect) {
 	store := newStore(t, connect)
-	o := claim(t, t.Context(), store, partition("count", "words", 0))
+	o := claim(t, store, partition("count", "words", 0))
 	var want [runtime.Slots][]byte
 	for slot := range want {
 		want[slot] = bytes.Repeat([]byte{byte(slot), 0, 255, 17}, 1<<18)
 		batch := o.batch()
 		batch.Put[slot] = bytes.Clone(want[slot])
-		o.commit(t, t.Context(), batch)
+		o.commit(t, batch)
 		clear(batch.Put[slot]) // what a store keeps is its own
 	}
-	at := claim(t, t.Context(), connect(t), o.at.CheckpointKey).at
+	at := claim(t, connect(t), o.at.CheckpointKey).at
 	for slot := range want {
 		require.True(t, bytes.Equal(want[slot], at.Pending[slot]), "slot %d", slot)
 	}
@@ -137,10 +137,10 @@ func commitLargePending(t *testing.T, connect Connect) {
 
 func commitFencedAndConflicting(t *testing.T, connect Connect) {
 	store := newStore(t, connect)
-	zombie := claim(t, t.Context(), store, partition("count", "words", 0))
-	zombie.commit(t, t.Context(), zombie.writing(textTable, write{"a", "1", 1, true}))
-	next := claim(t, t.Context(), store, zombie.at.CheckpointKey)
-	next.commit(t, t.Context(), next.writing(textTable, write{"a", "2", 2, false}, write{"b", "1", 1, true}))
+	zombie := claim(t, store, partition("count", "words", 0))
+	zombie.commit(t, zombie.writing(textTable, write{"a", "1", 1, true}))
+	next := claim(t, store, zombie.at.CheckpointKey)
+	next.commit(t, next.writing(textTable, write{"a", "2", 2, false}, write{"b", "1", 1, true}))
 
 	batch := zombie.writing(textTable, write{"a", "2", 2, false}, write{"b", "1", 1, true})
 	require.ErrorIs(t, store.Commit(t.Context(), batch), runtime.ErrFenced)
@@ -152,7 +152,7 @@ func commitFencedAndConflicting(t *testing.T, connect Connect) {
 
 func contextDone(t *testing.T, connect Connect) {
 	store := newStore(t, connect)
-	o := claim(t, t.Context(), store, partition("count", "words", 0))
+	o := claim(t, store, partition("count", "words", 0))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, claimed := store.Claim(ctx, o.at.CheckpointKey)
@@ -170,5 +170,5 @@ func contextDone(t *testing.T, connect Connect) {
 		require.ErrorIs(t, err, context.Canceled, name)
 	}
 	require.NoError(t, store.Ping(t.Context()))
-	o.commit(t, t.Context(), o.writing(textTable, write{"a", "1", 1, true}))
+	o.commit(t, o.writing(textTable, write{"a", "1", 1, true}))
 }

@@ -16,8 +16,8 @@ import (
 
 func lockedComputes(t *testing.T, connect Connect) {
 	store := newStore(t, connect)
-	o := claim(t, t.Context(), store, partition("count", "words", 0))
-	o.commit(t, t.Context(), o.writing(textTable, write{"a", "1", 4, true}, write{"b", "1", 1, true}))
+	o := claim(t, store, partition("count", "words", 0))
+	o.commit(t, o.writing(textTable, write{"a", "1", 4, true}, write{"b", "1", 1, true}))
 
 	err := store.CommitLocked(t.Context(), textTable.Name, []string{"c", "b", "a"}, func(rows []runtime.StateRow) (*runtime.Commit, error) {
 		found := map[string]runtime.StateRow{}
@@ -33,32 +33,32 @@ func lockedComputes(t *testing.T, connect Connect) {
 		return batch, nil
 	})
 	require.NoError(t, err)
-	rows := load(t, t.Context(), store, textTable, "a", "b", "c")
+	rows := load(t, store, textTable, "a", "b", "c")
 	require.Len(t, rows, 2)
 	require.Equal(t, "2", string(rows["a"].State))
 	require.Equal(t, "1", string(rows["c"].State))
-	at := checkpoint(t, t.Context(), store, o.at.CheckpointKey)
+	at := checkpoint(t, store, o.at.CheckpointKey)
 	require.Equal(t, int64(2), at.Next)
 	require.Equal(t, "pending", string(at.Pending[1]))
 }
 
 func lockedError(t *testing.T, connect Connect) {
 	store := newStore(t, connect)
-	o := claim(t, t.Context(), store, partition("count", "words", 0))
-	o.commit(t, t.Context(), o.writing(textTable, write{"a", "1", 1, true}))
+	o := claim(t, store, partition("count", "words", 0))
+	o.commit(t, o.writing(textTable, write{"a", "1", 1, true}))
 	mine := errors.New("mine")
 	err := store.CommitLocked(t.Context(), textTable.Name, []string{"a"}, func([]runtime.StateRow) (*runtime.Commit, error) {
 		return nil, mine
 	})
 	require.Equal(t, mine, err, "as it is")
-	o.commit(t, t.Context(), o.writing(textTable, write{"a", "2", 2, false})) // no lock is left
+	o.commit(t, o.writing(textTable, write{"a", "2", 2, false})) // no lock is left
 }
 
 func lockedRefused(t *testing.T, connect Connect) {
 	store := newStore(t, connect)
-	o := claim(t, t.Context(), store, partition("count", "words", 0))
-	o.commit(t, t.Context(), o.writing(textTable, write{"a", "1", 1, true}))
-	before := checkpoint(t, t.Context(), store, o.at.CheckpointKey)
+	o := claim(t, store, partition("count", "words", 0))
+	o.commit(t, o.writing(textTable, write{"a", "1", 1, true}))
+	before := checkpoint(t, store, o.at.CheckpointKey)
 	for name, spoilt := range map[string]struct {
 		batch *runtime.Commit
 		want  error
@@ -78,7 +78,7 @@ func lockedRefused(t *testing.T, connect Connect) {
 		require.ErrorIs(t, err, spoilt.want, name)
 		requireUntouched(t, store, before, name)
 	}
-	o.commit(t, t.Context(), o.writing(textTable, write{"a", "2", 2, false}))
+	o.commit(t, o.writing(textTable, write{"a", "2", 2, false}))
 }
 
 // concurrentCounters has partitions that count the same keys, each from what it last saw of them, and falling back on
@@ -93,7 +93,7 @@ func concurrentCounters(t *testing.T, connect Connect) {
 		store := connect(t)
 		group.Go(func() {
 			c := counter{
-				owner:  claim(t, t.Context(), store, partition("count", "words", int32(number))),
+				owner:  claim(t, store, partition("count", "words", int32(number))),
 				cache:  map[string]runtime.StateRow{},
 				random: rand.New(rand.NewPCG(1, uint64(number))),
 			}
@@ -112,7 +112,7 @@ func concurrentCounters(t *testing.T, connect Connect) {
 	for i := range keys {
 		all[i] = fmt.Sprint("key", i)
 	}
-	for _, row := range load(t, t.Context(), connect(t), textTable, all...) {
+	for _, row := range load(t, connect(t), textTable, all...) {
 		n, err := strconv.Atoi(string(row.State))
 		require.NoError(t, err)
 		require.Equal(t, int64(n), row.Version, "one version a write")

@@ -13,15 +13,15 @@ import (
 
 func migrateAgain(t *testing.T, connect Connect) {
 	store := newStore(t, connect)
-	o := claim(t, t.Context(), store, partition("count", "words", 0))
-	o.commit(t, t.Context(), o.writing(textTable, write{"a", "1", 1, true}))
-	before := checkpoint(t, t.Context(), store, o.at.CheckpointKey)
+	o := claim(t, store, partition("count", "words", 0))
+	o.commit(t, o.writing(textTable, write{"a", "1", 1, true}))
+	before := checkpoint(t, store, o.at.CheckpointKey)
 
 	require.NoError(t, store.Migrate(t.Context(), allTables))
 	require.NoError(t, connect(t).Migrate(t.Context(), nil))
 	require.NoError(t, connect(t).Migrate(t.Context(), []runtime.StateTable{textTable, {Name: "later"}}))
-	requireSame(t, before, checkpoint(t, t.Context(), store, o.at.CheckpointKey))
-	require.Equal(t, "1", string(load(t, t.Context(), store, textTable, "a")["a"].State))
+	requireSame(t, before, checkpoint(t, store, o.at.CheckpointKey))
+	require.Equal(t, "1", string(load(t, store, textTable, "a")["a"].State))
 }
 
 func migrateConcurrently(t *testing.T, connect Connect) {
@@ -35,8 +35,8 @@ func migrateConcurrently(t *testing.T, connect Connect) {
 		})
 	}
 	group.Wait()
-	o := claim(t, t.Context(), connect(t), partition("count", "words", 0))
-	o.commit(t, t.Context(), o.writing(textTable, write{"a", "1", 1, true}))
+	o := claim(t, connect(t), partition("count", "words", 0))
+	o.commit(t, o.writing(textTable, write{"a", "1", 1, true}))
 }
 
 func migrateOtherColumns(t *testing.T, connect Connect) {
@@ -63,8 +63,8 @@ func migrateNames(t *testing.T, connect Connect) {
 	for _, name := range []string{"select", "Order", "_x1", strings.Repeat("a", 63)} {
 		table := runtime.StateTable{Name: name, Key: format.Text}
 		require.NoError(t, store.Migrate(t.Context(), []runtime.StateTable{table}), name)
-		o := claim(t, t.Context(), store, partition(name, "words", 0))
-		o.commit(t, t.Context(), o.writing(table, write{"a", name, 1, true}))
-		require.Equal(t, name, string(load(t, t.Context(), store, table, "a")["a"].State))
+		o := claim(t, store, partition(name, "words", 0))
+		o.commit(t, o.writing(table, write{"a", name, 1, true}))
+		require.Equal(t, name, string(load(t, store, table, "a")["a"].State))
 	}
 }

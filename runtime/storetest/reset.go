@@ -11,10 +11,10 @@ import (
 
 // worked is a partition's owner after a batch with a state and an output that is pending.
 func worked(t *testing.T, store runtime.Store, number int32) *owner {
-	o := claim(t, t.Context(), store, partition("count", "words", number))
+	o := claim(t, store, partition("count", "words", number))
 	batch := o.writing(textTable, write{fmt.Sprint("key", number), "state", 1, true})
 	batch.Put[1] = []byte("pending")
-	o.commit(t, t.Context(), batch)
+	o.commit(t, batch)
 	return o
 }
 
@@ -22,21 +22,21 @@ func resetAll(t *testing.T, connect Connect) {
 	store := newStore(t, connect)
 	first, second := worked(t, store, 0), worked(t, store, 1)
 	never := partition("count", "words", 2)
-	other := claim(t, t.Context(), store, partition("other", "words", 0))
-	other.commit(t, t.Context(), other.batch())
+	other := claim(t, store, partition("other", "words", 0))
+	other.commit(t, other.batch())
 
 	require.NoError(t, store.(runtime.Resetter).Reset(t.Context(), runtime.Reset{
 		Function: "count", Table: textTable.Name, Positions: map[runtime.TopicPartition]int64{
 			first.at.TopicPartition: runtime.Never, never.TopicPartition: runtime.Never,
 		},
 	}))
-	require.Empty(t, load(t, t.Context(), store, textTable, "key0", "key1"))
+	require.Empty(t, load(t, store, textTable, "key0", "key1"))
 	require.ErrorIs(t, store.Commit(t.Context(), first.batch()), runtime.ErrFenced)
-	second.commit(t, t.Context(), second.batch())
-	other.commit(t, t.Context(), other.batch())
+	second.commit(t, second.batch())
+	other.commit(t, other.batch())
 
 	for _, key := range []runtime.CheckpointKey{first.at.CheckpointKey, never} {
-		at := checkpoint(t, t.Context(), store, key)
+		at := checkpoint(t, store, key)
 		require.Equal(t, int64(runtime.Never), at.Next)
 		require.Empty(t, at.Sequences)
 		require.Equal(t, runtime.Checkpoint{
@@ -44,20 +44,20 @@ func resetAll(t *testing.T, connect Connect) {
 			Identity: runtime.Identity{ProducerID: -1}, Updated: at.Updated, Now: at.Now,
 		}, at)
 	}
-	again := claim(t, t.Context(), store, first.at.CheckpointKey)
+	again := claim(t, store, first.at.CheckpointKey)
 	require.Equal(t, first.at.Epoch+2, again.at.Epoch)
-	again.commit(t, t.Context(), again.writing(textTable, write{"key0", "anew", 7, true}))
+	again.commit(t, again.writing(textTable, write{"key0", "anew", 7, true}))
 }
 
 func resetKeeps(t *testing.T, connect Connect) {
 	store := newStore(t, connect)
 	o := worked(t, store, 0)
-	before := checkpoint(t, t.Context(), store, o.at.CheckpointKey)
+	before := checkpoint(t, store, o.at.CheckpointKey)
 	require.NoError(t, store.(runtime.Resetter).Reset(t.Context(), runtime.Reset{
 		Function: "count", KeepOutputs: true, Positions: map[runtime.TopicPartition]int64{o.at.TopicPartition: 77},
 	}))
-	after := checkpoint(t, t.Context(), store, o.at.CheckpointKey)
-	require.Len(t, load(t, t.Context(), store, textTable, "key0"), 1)
+	after := checkpoint(t, store, o.at.CheckpointKey)
+	require.Len(t, load(t, store, textTable, "key0"), 1)
 	require.Equal(t, before.Pending, after.Pending)
 	require.Equal(t, before.Sequences, after.Sequences)
 	require.Equal(t, before.Identity, after.Identity)
@@ -75,13 +75,13 @@ func resetNoTable(t *testing.T, connect Connect) {
 		Function: "count", Table: "no_such", Positions: map[runtime.TopicPartition]int64{o.at.TopicPartition: 5},
 	})
 	require.ErrorContains(t, err, `table "no_such" does not exist`)
-	o.commit(t, t.Context(), o.batch())
+	o.commit(t, o.batch())
 }
 
 func listStates(t *testing.T, connect Connect) {
 	store := newStore(t, connect)
 	lister := store.(runtime.StateLister)
-	o := claim(t, t.Context(), store, partition("count", "words", 0))
+	o := claim(t, store, partition("count", "words", 0))
 	keys := []string{"", "A", "a", "a%", "aB", "ab", "b", "é", "éa", "ê"}
 	for _, table := range []runtime.StateTable{textTable, binaryTable} {
 		var rows []write
@@ -91,7 +91,7 @@ func listStates(t *testing.T, connect Connect) {
 		if table == binaryTable {
 			rows = append(rows, write{"\xff\x00", "binary", 99, true}, write{"\xff\xff", "binary", 99, true})
 		}
-		o.commit(t, t.Context(), o.writing(table, rows...))
+		o.commit(t, o.writing(table, rows...))
 
 		list := func(page runtime.Page) (found []string) {
 			listed, err := lister.List(t.Context(), table.Name, page)
@@ -116,7 +116,7 @@ func listStates(t *testing.T, connect Connect) {
 		require.NoError(t, err)
 		require.Equal(t, []runtime.StateRow{{Key: "ab", State: []byte("state5"), Version: 6}}, listed)
 	}
-	o.commit(t, t.Context(), o.writing(documentTable, write{"k", `{"n":1}`, 1, true}))
+	o.commit(t, o.writing(documentTable, write{"k", `{"n":1}`, 1, true}))
 	listed, err := lister.List(t.Context(), documentTable.Name, runtime.Page{Limit: 10})
 	require.NoError(t, err)
 	require.JSONEq(t, `{"n":1}`, string(listed[0].State))

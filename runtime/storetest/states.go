@@ -12,33 +12,33 @@ import (
 
 func stateLifecycle(t *testing.T, connect Connect) {
 	store := newStore(t, connect)
-	o := claim(t, t.Context(), store, partition("count", "words", 0))
-	require.Empty(t, load(t, t.Context(), store, textTable, "a", "b"))
-	require.Empty(t, load(t, t.Context(), store, textTable))
+	o := claim(t, store, partition("count", "words", 0))
+	require.Empty(t, load(t, store, textTable, "a", "b"))
+	require.Empty(t, load(t, store, textTable))
 
-	o.commit(t, t.Context(), o.writing(textTable, write{"a", "1", 1, true}, write{"b", "1", 7, true}, write{"c", "1", 1, true}))
+	o.commit(t, o.writing(textTable, write{"a", "1", 1, true}, write{"b", "1", 7, true}, write{"c", "1", 1, true}))
 	batch := o.writing(textTable, write{"a", "2", 2, false}, write{"b", "2", 8, false}, write{"d", "1", 1, true})
 	batch.Deletes = runtime.StateDeletes{Keys: []string{"c"}, Versions: []int64{1}}
-	o.commit(t, t.Context(), batch)
+	o.commit(t, batch)
 	require.Equal(t, map[string]runtime.StateRow{
 		"a": {Key: "a", State: []byte("2"), Version: 2},
 		"b": {Key: "b", State: []byte("2"), Version: 8},
 		"d": {Key: "d", State: []byte("1"), Version: 1},
-	}, load(t, t.Context(), store, textTable, "d", "c", "b", "a", "none"))
+	}, load(t, store, textTable, "d", "c", "b", "a", "none"))
 
 	batch = o.batch()
 	batch.Table = textTable.Name
 	batch.Deletes = runtime.StateDeletes{Keys: []string{"a", "b", "d"}, Versions: []int64{2, 8, 1}}
-	o.commit(t, t.Context(), batch)
-	require.Empty(t, load(t, t.Context(), store, textTable, "a", "b", "c", "d"))
-	require.Empty(t, load(t, t.Context(), store, binaryTable, "a", "b", "c", "d"))
+	o.commit(t, batch)
+	require.Empty(t, load(t, store, textTable, "a", "b", "c", "d"))
+	require.Empty(t, load(t, store, binaryTable, "a", "b", "c", "d"))
 }
 
 func stateConflicts(t *testing.T, connect Connect) {
 	store := newStore(t, connect)
-	o := claim(t, t.Context(), store, partition("count", "words", 0))
-	o.commit(t, t.Context(), o.writing(textTable, write{"a", "1", 1, true}, write{"z", "5", 5, true}))
-	before := checkpoint(t, t.Context(), store, o.at.CheckpointKey)
+	o := claim(t, store, partition("count", "words", 0))
+	o.commit(t, o.writing(textTable, write{"a", "1", 1, true}, write{"z", "5", 5, true}))
+	before := checkpoint(t, store, o.at.CheckpointKey)
 
 	good := []write{{"a", "2", 2, false}, {"n", "1", 1, true}}
 	for name, spoilt := range map[string]struct {
@@ -63,35 +63,35 @@ func stateConflicts(t *testing.T, connect Connect) {
 		batch.Deletes = spoilt.delete
 		batch.Put[0] = []byte("pending")
 		require.ErrorIs(t, store.Commit(t.Context(), batch), runtime.ErrConflict, name)
-		requireSame(t, before, checkpoint(t, t.Context(), store, o.at.CheckpointKey))
+		requireSame(t, before, checkpoint(t, store, o.at.CheckpointKey))
 		require.Equal(t, map[string]runtime.StateRow{
 			"a": {Key: "a", State: []byte("1"), Version: 1},
 			"z": {Key: "z", State: []byte("5"), Version: 5},
-		}, load(t, t.Context(), store, textTable, "a", "n", "z", "zz"), name)
+		}, load(t, store, textTable, "a", "n", "z", "zz"), name)
 	}
 
 	// Two mistakes that would even out in a count of rows.
 	batch := o.writing(textTable, write{"z", "6", 6, true}, write{"zz", "2", 2, false})
 	require.ErrorIs(t, store.Commit(t.Context(), batch), runtime.ErrConflict)
-	o.commit(t, t.Context(), o.writing(textTable, good...))
+	o.commit(t, o.writing(textTable, good...))
 }
 
 func stateCameBack(t *testing.T, connect Connect) {
 	store := newStore(t, connect)
-	o := claim(t, t.Context(), store, partition("count", "words", 0))
-	other := claim(t, t.Context(), store, partition("count", "words", 1))
-	o.commit(t, t.Context(), o.writing(textTable, write{"a", "1", 1, true}))
+	o := claim(t, store, partition("count", "words", 0))
+	other := claim(t, store, partition("count", "words", 1))
+	o.commit(t, o.writing(textTable, write{"a", "1", 1, true}))
 
 	gone := other.batch()
 	gone.Table, gone.Deletes = textTable.Name, runtime.StateDeletes{Keys: []string{"a"}, Versions: []int64{1}}
-	other.commit(t, t.Context(), gone)
+	other.commit(t, gone)
 	require.ErrorIs(t, store.Commit(t.Context(), o.writing(textTable, write{"a", "2", 2, false})), runtime.ErrConflict)
 
-	other.commit(t, t.Context(), other.writing(textTable, write{"a", "again", 1 << 60, true}))
+	other.commit(t, other.writing(textTable, write{"a", "again", 1 << 60, true}))
 	require.ErrorIs(t, store.Commit(t.Context(), o.writing(textTable, write{"a", "2", 2, false})), runtime.ErrConflict,
 		"a row that came back is at the version that it was written with")
 	require.ErrorIs(t, store.Commit(t.Context(), o.writing(textTable, write{"a", "1", 1, true})), runtime.ErrConflict)
-	o.commit(t, t.Context(), o.writing(textTable, write{"a", "2", 1<<60 + 1, false}))
+	o.commit(t, o.writing(textTable, write{"a", "2", 1<<60 + 1, false}))
 }
 
 func stateBinaryKeys(t *testing.T, connect Connect) {
@@ -111,15 +111,15 @@ func stateTextKeys(t *testing.T, connect Connect) {
 
 // stateRoundTrip inserts, replaces, reads and deletes a row for each key, each apart from the others.
 func stateRoundTrip(t *testing.T, store runtime.Store, table runtime.StateTable, keys []string) {
-	o := claim(t, t.Context(), store, partition("count", "words", 0))
+	o := claim(t, store, partition("count", "words", 0))
 	fresh, known := make([]write, len(keys)), make([]write, len(keys))
 	for i, key := range keys {
 		fresh[i] = write{key, fmt.Sprintf("first %q", key), 1, true}
 		known[i] = write{key, fmt.Sprintf("second %q", key), 2, false}
 	}
 	for i, rows := range [][]write{fresh, known} {
-		o.commit(t, t.Context(), o.writing(table, rows...))
-		found := load(t, t.Context(), store, table, keys...)
+		o.commit(t, o.writing(table, rows...))
+		found := load(t, store, table, keys...)
 		require.Len(t, found, len(keys))
 		for _, row := range rows {
 			require.Equal(t, row.state, string(found[row.key].State), "%q", row.key)
@@ -131,41 +131,41 @@ func stateRoundTrip(t *testing.T, store runtime.Store, table runtime.StateTable,
 		batch.Deletes.Keys, batch.Deletes.Versions = append(batch.Deletes.Keys, key), append(batch.Deletes.Versions, 2)
 	}
 	batch.Writes = runtime.StateWrites{}
-	o.commit(t, t.Context(), batch)
-	require.Empty(t, load(t, t.Context(), store, table, keys...))
+	o.commit(t, batch)
+	require.Empty(t, load(t, store, table, keys...))
 }
 
 func stateDocuments(t *testing.T, connect Connect) {
 	store := newStore(t, connect)
-	o := claim(t, t.Context(), store, partition("count", "words", 0))
+	o := claim(t, store, partition("count", "words", 0))
 	documents := []string{
 		`{}`, `[]`, `0`, `"text"`, `null`, `true`, `-1.5e3`, `{"a": [1, {"b": null}], "ü": "日本 😀", "quote": "\" \\ \/ \n é"}`,
 		`"\\u0000"`, `12345678901234567890123`, `{"deep": ` + strings.Repeat("[", 500) + strings.Repeat("]", 500) + `}`,
 	}
 	for i, document := range documents {
 		key := fmt.Sprint("key", i)
-		o.commit(t, t.Context(), o.writing(documentTable, write{key, `{"before": 1}`, 1, true}))
-		o.commit(t, t.Context(), o.writing(documentTable, write{key, document, 2, false}))
-		require.JSONEq(t, document, string(load(t, t.Context(), store, documentTable, key)[key].State))
+		o.commit(t, o.writing(documentTable, write{key, `{"before": 1}`, 1, true}))
+		o.commit(t, o.writing(documentTable, write{key, document, 2, false}))
+		require.JSONEq(t, document, string(load(t, store, documentTable, key)[key].State))
 	}
 }
 
 func stateBytes(t *testing.T, connect Connect) {
 	store := newStore(t, connect)
-	o := claim(t, t.Context(), store, partition("count", "words", 0))
+	o := claim(t, store, partition("count", "words", 0))
 	states := []string{"", "\x00", "\xff\x00\xfe", strings.Repeat("state ", 1<<18)}
 	for i, state := range states {
 		key := fmt.Sprint("key", i)
-		o.commit(t, t.Context(), o.writing(textTable, write{key, state, 1, true}))
-		row := load(t, t.Context(), store, textTable, key)[key]
-		require.True(t, state == string(row.State), key)
+		o.commit(t, o.writing(textTable, write{key, state, 1, true}))
+		row := load(t, store, textTable, key)[key]
+		require.Equal(t, state, string(row.State), key)
 		require.Equal(t, int64(1), row.Version)
 	}
 }
 
 func stateRefused(t *testing.T, connect Connect) {
 	store := newStore(t, connect)
-	o := claim(t, t.Context(), store, partition("count", "words", 0))
+	o := claim(t, store, partition("count", "words", 0))
 	for name, bad := range map[string]struct {
 		table runtime.StateTable
 		row   write
@@ -184,15 +184,15 @@ func stateRefused(t *testing.T, connect Connect) {
 			require.NotErrorIs(t, err, decision, name)
 		}
 		require.NotContains(t, err.Error(), "\n", name)
-		require.Empty(t, load(t, t.Context(), store, bad.table, "b"), name)
+		require.Empty(t, load(t, store, bad.table, "b"), name)
 	}
-	o.commit(t, t.Context(), o.writing(textTable, write{"b", "1", 1, true}))
+	o.commit(t, o.writing(textTable, write{"b", "1", 1, true}))
 }
 
 func stateMany(t *testing.T, connect Connect) {
 	const rows = 10_000
 	store := newStore(t, connect)
-	o := claim(t, t.Context(), store, partition("count", "words", 0))
+	o := claim(t, store, partition("count", "words", 0))
 	fresh, half := make([]write, rows), make([]write, 0, rows)
 	keys := make([]string, rows)
 	for i := range rows {
@@ -202,9 +202,9 @@ func stateMany(t *testing.T, connect Connect) {
 			half = append(half, write{keys[i], fmt.Sprint(-i), 2, false}, write{fmt.Sprintf("more%d", i), "0", 1, true})
 		}
 	}
-	o.commit(t, t.Context(), o.writing(textTable, fresh...))
-	o.commit(t, t.Context(), o.writing(textTable, half...))
-	found := load(t, t.Context(), store, textTable, keys...)
+	o.commit(t, o.writing(textTable, fresh...))
+	o.commit(t, o.writing(textTable, half...))
+	found := load(t, store, textTable, keys...)
 	require.Len(t, found, rows)
 	for i, key := range keys {
 		want := fmt.Sprint(i)
@@ -221,14 +221,14 @@ func stateMany(t *testing.T, connect Connect) {
 	last.Writes.FreshRows = 0
 	last.Writes.Versions[rows-1]++
 	require.ErrorIs(t, store.Commit(t.Context(), last), runtime.ErrConflict, "the last row decides for all")
-	require.Equal(t, found, load(t, t.Context(), store, textTable, keys...))
+	require.Equal(t, found, load(t, store, textTable, keys...))
 	last.Writes.Versions[rows-1]--
-	o.commit(t, t.Context(), last)
+	o.commit(t, last)
 }
 
 func stateNoTable(t *testing.T, connect Connect) {
 	store := newStore(t, connect)
-	o := claim(t, t.Context(), store, partition("count", "words", 0))
+	o := claim(t, store, partition("count", "words", 0))
 	missing := runtime.StateTable{Name: "missing"}
 	_, loaded := store.Load(t.Context(), missing.Name, []string{"a"})
 	for _, err := range []error{loaded, store.Commit(t.Context(), o.writing(missing, write{"a", "1", 1, true}))} {

@@ -4,7 +4,6 @@ package storetest
 
 import (
 	"cmp"
-	"context"
 	"slices"
 	"testing"
 
@@ -96,8 +95,8 @@ func newStore(t *testing.T, connect Connect) runtime.Store {
 	return store
 }
 
-func claim(t require.TestingT, ctx context.Context, store runtime.Store, key runtime.CheckpointKey) *owner {
-	at, err := store.Claim(ctx, key)
+func claim(t testing.TB, store runtime.Store, key runtime.CheckpointKey) *owner {
+	at, err := store.Claim(t.Context(), key)
 	require.NoError(t, err)
 	return &owner{store: store, at: at}
 }
@@ -117,8 +116,8 @@ func (o *owner) batch() *runtime.Commit {
 }
 
 // commit commits a batch and moves on.
-func (o *owner) commit(t require.TestingT, ctx context.Context, batch *runtime.Commit) {
-	require.NoError(t, o.store.Commit(ctx, batch))
+func (o *owner) commit(t testing.TB, batch *runtime.Commit) {
+	require.NoError(t, o.store.Commit(t.Context(), batch))
 	o.at.Next = batch.Next
 }
 
@@ -152,8 +151,8 @@ func writes(rows ...write) (w runtime.StateWrites) {
 }
 
 // load returns the rows of keys by key.
-func load(t require.TestingT, ctx context.Context, store runtime.Store, table runtime.StateTable, keys ...string) map[string]runtime.StateRow {
-	rows, err := store.Load(ctx, table.Name, keys)
+func load(t testing.TB, store runtime.Store, table runtime.StateTable, keys ...string) map[string]runtime.StateRow {
+	rows, err := store.Load(t.Context(), table.Name, keys)
 	require.NoError(t, err)
 	found := map[string]runtime.StateRow{}
 	for _, row := range rows {
@@ -163,8 +162,8 @@ func load(t require.TestingT, ctx context.Context, store runtime.Store, table ru
 	return found
 }
 
-func checkpoint(t require.TestingT, ctx context.Context, store runtime.Store, key runtime.CheckpointKey) runtime.Checkpoint {
-	rows, err := store.Checkpoints(ctx, key.Function)
+func checkpoint(t testing.TB, store runtime.Store, key runtime.CheckpointKey) runtime.Checkpoint {
+	rows, err := store.Checkpoints(t.Context(), key.Function)
 	require.NoError(t, err)
 	for _, row := range rows {
 		if row.CheckpointKey == key {
