@@ -33,12 +33,12 @@ func Enrich[K, T, SK, SV any](
 	function func(ctx context.Context, in topic.Message[SK, SV], row *T) (topic.Records, error),
 ) (f Function) {
 	f.name = name
-	f.need(stream.topic == nil || table == nil, "Sides", "the topic is nil")
-	f.need(function == nil, "Function", "a join needs one that enriches a message")
+	f = f.need(stream.topic == nil || table == nil, "Sides", "the topic is nil")
+	f = f.need(function == nil, "Function", "a join needs one that enriches a message")
 	if len(f.problems) > 0 {
 		return f
 	}
-	f.need(table.KeyFormat() == nil || table.ValueFormat() == nil, "Sides", "the table's topic has no format")
+	f = f.need(table.KeyFormat() == nil || table.ValueFormat() == nil, "Sides", "the table's topic has no format")
 	f.compile = func(name string, options Options) (*runtime.Function, error) {
 		return Config[K, row[T]]{
 			Name: name, Key: table.KeyFormat(), State: rows[T]{table.ValueFormat()}, Outputs: outputs,

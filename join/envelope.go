@@ -2,6 +2,7 @@ package join
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"unicode/utf8"
 
@@ -30,17 +31,17 @@ type envelope struct {
 
 // Field numbers of flows.v1.Envelope and flows.v1.Header.
 const (
-	sideField      protowire.Number = 1
-	topicField     protowire.Number = 2
-	partitionField protowire.Number = 3
-	offsetField    protowire.Number = 4
-	timestampField protowire.Number = 5
-	headersField   protowire.Number = 6
-	keyField       protowire.Number = 7
-	valueField     protowire.Number = 8
+	sideField      = 1
+	topicField     = 2
+	partitionField = 3
+	offsetField    = 4
+	timestampField = 5
+	headersField   = 6
+	keyField       = 7
+	valueField     = 8
 
-	headerKeyField   protowire.Number = 1
-	headerValueField protowire.Number = 2
+	headerKeyField   = 1
+	headerValueField = 2
 )
 
 // envelopes is the format of the intermediate topic. Unlike other formats it does not copy what it decodes: an envelope
@@ -109,7 +110,7 @@ func appendHeader(dst []byte, h *topic.Header) []byte {
 }
 
 func (f envelopes) Decode(data []byte) (e envelope, _ error) {
-	err := eachField(data, func(number protowire.Number, n uint64, bytes []byte) (err error) {
+	err := eachField(data, func(number int, n uint64, bytes []byte) (err error) {
 		switch number {
 		case sideField:
 			e.side, err = f.text(bytes)
@@ -150,7 +151,7 @@ func (f envelopes) text(data []byte) (string, error) {
 }
 
 func decodeHeader(data []byte) (h topic.Header, _ error) {
-	err := eachField(data, func(number protowire.Number, _ uint64, bytes []byte) error {
+	err := eachField(data, func(number int, _ uint64, bytes []byte) error {
 		if number == headerKeyField {
 			h.Key = string(bytes)
 		} else {
@@ -162,7 +163,7 @@ func decodeHeader(data []byte) (h topic.Header, _ error) {
 }
 
 // envelopeType returns the wire type of a field, as headerType does; -1 where there is no such field.
-func envelopeType(number protowire.Number) protowire.Type {
+func envelopeType(number int) protowire.Type {
 	switch number {
 	case sideField, topicField, headersField, keyField, valueField:
 		return protowire.BytesType
@@ -172,7 +173,7 @@ func envelopeType(number protowire.Number) protowire.Type {
 	return -1
 }
 
-func headerType(number protowire.Number) protowire.Type {
+func headerType(number int) protowire.Type {
 	if number == headerKeyField || number == headerValueField {
 		return protowire.BytesType
 	}
@@ -182,7 +183,7 @@ func headerType(number protowire.Number) protowire.Type {
 // eachField calls visit with each known field of a message, in order; bytes are a part of data. A field that is not
 // known, or is of another type than it should be, is passed over, as protobuf does.
 func eachField(
-	data []byte, visit func(number protowire.Number, n uint64, bytes []byte) error, typeOf func(protowire.Number) protowire.Type,
+	data []byte, visit func(number int, n uint64, bytes []byte) error, typeOf func(number int) protowire.Type,
 ) error {
 	for len(data) > 0 {
 		number, kind, size := protowire.ConsumeTag(data)
@@ -195,7 +196,7 @@ func eachField(
 		data = data[size:]
 		var n uint64
 		var bytes []byte
-		known := typeOf(number) == kind
+		known := typeOf(int(number)) == kind
 		switch {
 		case !known:
 			size = protowire.ConsumeFieldValue(number, kind, data)
@@ -211,7 +212,7 @@ func eachField(
 		if !known {
 			continue
 		}
-		if err := visit(number, n, bytes[:len(bytes):len(bytes)]); err != nil {
+		if err := visit(int(number), n, slices.Clip(bytes)); err != nil {
 			return err
 		}
 	}

@@ -209,14 +209,14 @@ func TestUnknownSide(t *testing.T) {
 	_, err = f.Apply(t.Context(), &runtime.Input{Raw: topic.Raw{Key: []byte("o-1")}}, f.State.New())
 	require.ErrorIs(t, err, join.ErrUnknownSide)
 	_, err = f.Apply(t.Context(), &runtime.Input{Raw: topic.Raw{Key: []byte("o-1"), Value: []byte{255}}}, f.State.New())
-	require.IsType(t, &topic.DecodeError{}, err)
+	require.ErrorAs(t, err, new(*topic.DecodeError))
 }
 
 // What cannot be brought under the join's key is refused where the message still is what it was.
 func TestMessagesThatHaveNoKey(t *testing.T) {
 	f := compile(t, config())
 	_, err := f.Parts[1].Apply(t.Context(), input("seven", `{}`), nil)
-	require.IsType(t, &topic.DecodeError{}, err)
+	require.ErrorAs(t, err, new(*topic.DecodeError))
 	_, err = f.Parts[0].Apply(t.Context(), input("a\x00b", "tea"), nil)
 	require.ErrorIs(t, err, stateful.ErrKeyNUL)
 
@@ -253,7 +253,8 @@ func TestConfigReportsEverything(t *testing.T) {
 		}},
 		"sides": {func(c *join.Config[string, order]) {
 			c.Sides = []join.Side[string, order]{
-				{}, join.From(none, orderKey, onOrder), join.From[string, order](orders, nil, nil),
+				{},
+				join.From(none, orderKey, onOrder), join.From[string, order](orders, nil, nil),
 				join.From(topic.New("pay.intermediate", format.String(), format.String()), orderKey, onOrder),
 				join.From(topic.New("o/1", format.String(), format.String()), orderKey, onOrder),
 			}

@@ -111,7 +111,8 @@ type documents[L, R any] struct{ pairs[L, R] }
 func (documents[L, R]) Kind() format.Kind { return format.Document }
 
 func (d documents[L, R]) Append(dst []byte, pair Pair[L, R]) (data []byte, err error) {
-	data = append(dst, '{')
+	data = dst
+	data = append(data, '{')
 	if pair.Left != nil {
 		if data, err = d.left.Append(append(data, `"left":`...), *pair.Left); err != nil {
 			return dst, fmt.Errorf("left: %w", err)

@@ -83,8 +83,7 @@ func (c Config[K, S]) sideProblems(err error, id string) (problems []runtime.Pro
 }
 
 func problemsOf(err error) []runtime.Problem {
-	var config *runtime.ConfigError
-	if errors.As(err, &config) {
+	if config, ok := errors.AsType[*runtime.ConfigError](err); ok {
 		return config.Problems
 	}
 	return nil

@@ -2,6 +2,7 @@ package join
 
 import (
 	"context"
+	"slices"
 
 	"github.com/kappaflows/flows/runtime"
 	"github.com/kappaflows/flows/topic"
@@ -34,11 +35,12 @@ func (f Function) Compile() (*runtime.Function, error) {
 	return f.compile(f.name, f.options)
 }
 
-// need notes a problem where something that the join cannot be made without is missing.
-func (f *Function) need(missing bool, field, message string) {
+// need returns the join with a problem where something that the join cannot be made without is missing.
+func (f Function) need(missing bool, field, message string) Function {
 	if missing {
-		f.problems = append(f.problems, runtime.Problem{Field: field, Message: message})
+		f.problems = append(slices.Clip(f.problems), runtime.Problem{Field: field, Message: message})
 	}
+	return f
 }
 
 // Inner joins two tables, topics whose messages say what a key's value is from now on. Whenever a value changes and both
@@ -52,8 +54,7 @@ func Inner[K, L, R, W any](
 ) Function {
 	f := tables(name, left, right, to, func(pair *Pair[L, R]) bool { return pair.Left != nil && pair.Right != nil },
 		func(key K, pair *Pair[L, R]) W { return merge(key, *pair.Left, *pair.Right) })
-	f.need(merge == nil, "Function", "a join needs one that merges two values")
-	return f
+	return f.need(merge == nil, "Function", "a join needs one that merges two values")
 }
 
 // Left is Inner, but for every value of the left table, whether there is one of the right or not; right is nil then.
@@ -62,8 +63,7 @@ func Left[K, L, R, W any](
 ) Function {
 	f := tables(name, left, right, to, func(pair *Pair[L, R]) bool { return pair.Left != nil },
 		func(key K, pair *Pair[L, R]) W { return merge(key, *pair.Left, pair.Right) })
-	f.need(merge == nil, "Function", "a join needs one that merges two values")
-	return f
+	return f.need(merge == nil, "Function", "a join needs one that merges two values")
 }
 
 // Outer is Inner, but for every value of either table; the one that is not there is nil.
@@ -72,8 +72,7 @@ func Outer[K, L, R, W any](
 ) Function {
 	f := tables(name, left, right, to, func(pair *Pair[L, R]) bool { return pair.Left != nil || pair.Right != nil },
 		func(key K, pair *Pair[L, R]) W { return merge(key, pair.Left, pair.Right) })
-	f.need(merge == nil, "Function", "a join needs one that merges two values")
-	return f
+	return f.need(merge == nil, "Function", "a join needs one that merges two values")
 }
 
 // tables joins two tables: there is a result where matches says so, and merge makes it.
@@ -82,12 +81,12 @@ func tables[K, L, R, W any](
 	matches func(*Pair[L, R]) bool, merge func(K, *Pair[L, R]) W,
 ) (f Function) {
 	f.name = name
-	f.need(left == nil || right == nil, "Sides", "the topic is nil")
-	f.need(to == nil, "Outputs", "the topic is nil")
+	f = f.need(left == nil || right == nil, "Sides", "the topic is nil")
+	f = f.need(to == nil, "Outputs", "the topic is nil")
 	if len(f.problems) > 0 {
 		return f
 	}
-	f.need(left.ValueFormat() == nil || right.ValueFormat() == nil || left.KeyFormat() == nil, "Sides", "a topic has no format")
+	f = f.need(left.ValueFormat() == nil || right.ValueFormat() == nil || left.KeyFormat() == nil, "Sides", "a topic has no format")
 	fold := change[K, L, R, W]{to: to, matches: matches, merge: merge}
 	f.compile = func(name string, options Options) (*runtime.Function, error) {
 		return Config[K, Pair[L, R]]{
@@ -108,24 +107,27 @@ type change[K, L, R, W any] struct {
 
 func (c *change[K, L, R, W]) left(
 	_ context.Context, key K, m topic.Message[K, L], pair Pair[L, R],
-) (Pair[L, R], topic.Records, error) {
-	return c.changed(key, m.Headers, pair, Pair[L, R]{Left: valueOf(&m), Right: pair.Right})
+) (Pair[L, R], topic.Records, error) { //nolint:unparam // as the function of a side
+	after := Pair[L, R]{Left: valueOf(&m), Right: pair.Right}
+	return after, c.records(key, m.Headers, &pair, &after), nil
 }
 
 func (c *change[K, L, R, W]) right(
 	_ context.Context, key K, m topic.Message[K, R], pair Pair[L, R],
-) (Pair[L, R], topic.Records, error) {
-	return c.changed(key, m.Headers, pair, Pair[L, R]{Left: pair.Left, Right: valueOf(&m)})
+) (Pair[L, R], topic.Records, error) { //nolint:unparam // as the function of a side
+	after := Pair[L, R]{Left: pair.Left, Right: valueOf(&m)}
+	return after, c.records(key, m.Headers, &pair, &after), nil
 }
 
-func (c *change[K, L, R, W]) changed(key K, headers topic.Headers, before, after Pair[L, R]) (Pair[L, R], topic.Records, error) {
+// records are what a change from one pair to another writes.
+func (c *change[K, L, R, W]) records(key K, headers topic.Headers, before, after *Pair[L, R]) topic.Records {
 	switch {
-	case c.matches(&after):
-		return after, topic.Records{c.to.Record(key, c.merge(key, &after)).WithHeadersOf(headers)}, nil
-	case c.matches(&before):
-		return after, topic.Records{c.to.Tombstone(key).WithHeadersOf(headers)}, nil
+	case c.matches(after):
+		return topic.Records{c.to.Record(key, c.merge(key, after)).WithHeadersOf(headers)}
+	case c.matches(before):
+		return topic.Records{c.to.Tombstone(key).WithHeadersOf(headers)}
 	default:
-		return after, nil, nil
+		return nil
 	}
 }
 

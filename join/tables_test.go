@@ -146,7 +146,7 @@ func TestEnrich(t *testing.T) {
 	require.NoError(t, err)
 	records, err = pass(t, f.Parts[0], f, input("7", `{"order":"o-1"}`), decoded)
 	require.NoError(t, err)
-	require.Equal(t, "", string(records[0].Value()))
+	require.Empty(t, string(records[0].Value()))
 	_, err = pass(t, f.Parts[1], f, &runtime.Input{Raw: topic.Raw{Key: []byte("o-1")}}, state)
 	require.NoError(t, err)
 	_, zero, err = f.State.Append(nil, state)
@@ -217,7 +217,7 @@ func TestPairs(t *testing.T) {
 	})
 	data, err := documents.Append(nil, join.Pair[order, *payment]{Left: &order{Item: "tea"}, Right: new(*payment)})
 	require.NoError(t, err)
-	require.Equal(t, `{"left":{"item":"tea"},"right":null}`, string(data))
+	require.JSONEq(t, `{"left":{"item":"tea"},"right":null}`, string(data))
 	require.Equal(t, `left {"item":"tea"} right (none)`, documents.Show(join.Pair[order, *payment]{Left: &order{Item: "tea"}}))
 }
 

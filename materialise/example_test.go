@@ -2,7 +2,9 @@ package materialise_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/kappaflows/flows/format"
 	"github.com/kappaflows/flows/materialise"
@@ -67,8 +69,8 @@ func ExampleConfig_Compile() {
 	_, err := materialise.Config[string, Customer]{
 		Name: "customers-table", Input: customers, Tables: materialise.Tables{names, materialise.TableOf[string]()},
 	}.Compile()
-	for _, line := range err.(*runtime.ConfigError).Lines() {
-		fmt.Println(line)
+	if problems, ok := errors.AsType[*runtime.ConfigError](err); ok {
+		fmt.Println(strings.Join(problems.Lines(), "\n"))
 	}
 	// Output:
 	// materialise function "customers-table": Tables: table 2 of 2: a row is a struct, and string is none

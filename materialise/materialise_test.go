@@ -119,7 +119,7 @@ func TestErrorMakesNoChanges(t *testing.T) {
 	require.Empty(t, in.Changes)
 
 	_, err = compile(t, config()).Apply(t.Context(), message("o-1", "{"), nil)
-	require.IsType(t, &topic.DecodeError{}, err)
+	require.ErrorAs(t, err, new(*topic.DecodeError))
 }
 
 func TestUndeclaredTables(t *testing.T) {
