@@ -76,6 +76,13 @@ func (e *Engine) Run(ctx context.Context) error {
 
 // runFunction is a member of the function's group until ctx is done, and again when a log that is away is back.
 func (e *Engine) runFunction(ctx context.Context, f *Function, t *tracker) error {
+	if f.Route != nil {
+		// Requests come to it by themselves.
+		t.assigned(0)
+		defer t.left()
+		<-ctx.Done()
+		return nil
+	}
 	waits := newWaits()
 	for {
 		err := e.join(ctx, f, t)
