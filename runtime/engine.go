@@ -106,11 +106,11 @@ func (e *Engine) runFunction(ctx context.Context, f *Function, t *tracker) error
 
 // join is a member of the function's group once.
 func (e *Engine) join(ctx context.Context, f *Function, t *tracker) error {
-	if err := createTopics(ctx, e.config.Log, f.ownTopics()); err != nil {
+	if err := createTopics(ctx, e.config.Log, f.OwnTopics()); err != nil {
 		return err
 	}
 	options := f.Options.withDefaults()
-	group := Group{Name: f.Name, Assigned: t.assigned, Release: options.DrainTimeout + releaseMargin}
+	group := Group{Name: f.Name, Assigned: e.assigned(f, t), Release: options.DrainTimeout + releaseMargin}
 	for _, input := range f.Inputs {
 		group.Topics = append(group.Topics, input.Name)
 	}
@@ -129,6 +129,16 @@ func (e *Engine) join(ctx context.Context, f *Function, t *tracker) error {
 		})
 	})
 	return member.Wait()
+}
+
+// assigned returns what is told of each rebalance of the function's group.
+func (e *Engine) assigned(f *Function, t *tracker) func(partitions int) {
+	return func(partitions int) {
+		t.assigned(partitions)
+		if partitions >= 0 {
+			e.config.Observer.Happened(f.Name, TopicPartition{}, Rebalanced, 1)
+		}
+	}
 }
 
 // releaseMargin is what a partition may be held for beyond draining, so that draining ends by itself.

@@ -72,6 +72,8 @@ type OwnTopic struct {
 	Spec *topic.Spec
 	// Like are topics whose messages end up in it: it takes larger ones than the one that takes the largest.
 	Like []*topic.Spec
+
+	replicas int16
 }
 
 // State is how a function's states are kept.

@@ -50,6 +50,8 @@ const (
 	MessageDeadLettered
 	// MessageSkipped counts messages that the function was not applied to because its policy says so.
 	MessageSkipped
+	// Rebalanced counts how often the group told this member what it has; it is of no partition.
+	Rebalanced
 	// EventCount is the number of events.
 	EventCount
 )
@@ -59,6 +61,7 @@ func (e Event) String() string {
 	names := [EventCount]string{
 		"partition_claimed", "partition_released", "commit_fenced", "state_conflict", "output_resent", "output_lost", "retried",
 		"message_retried", "message_dead_lettered", "message_skipped",
+		"rebalanced",
 	}
 	if e >= EventCount {
 		return "unknown"

@@ -9,12 +9,51 @@ import (
 	"github.com/kappaflows/flows/topic"
 )
 
-// ownTopics are the topics that belong to the function, in the order of creating them.
-func (f *Function) ownTopics() []OwnTopic {
+// OwnTopics are the topics that belong to the function alone, those of its parts not included: its Own and the one of its
+// dead letters. The engine creates them where they are missing.
+func (f *Function) OwnTopics() []OwnTopic {
 	if f.DeadLetter == nil {
 		return f.Own
 	}
 	return append(slices.Clip(f.Own), OwnTopic{Spec: f.DeadLetter, Like: f.Inputs})
+}
+
+// CreateOwnTopics creates those own topics of the functions that are missing, so that who runs the functions needs no
+// right to. Each gets as many replicas as are asked for; 0 is the broker's default. The functions' other topics must be
+// there.
+func CreateOwnTopics(ctx context.Context, log Log, replicas int16, functions ...*Function) error {
+	var topics []OwnTopic
+	for _, f := range functions {
+		for _, own := range f.OwnTopics() {
+			own.replicas = replicas
+			topics = append(topics, own)
+		}
+	}
+	return createTopics(ctx, log, inOrder(topics))
+}
+
+// inOrder returns the topics with each behind those that it is made like.
+func inOrder(topics []OwnTopic) (ordered []OwnTopic) {
+	placed := map[string]bool{}
+	var place func(own OwnTopic)
+	place = func(own OwnTopic) {
+		if placed[own.Spec.Name] {
+			return
+		}
+		placed[own.Spec.Name] = true
+		for _, like := range own.Like {
+			for _, other := range topics {
+				if other.Spec.Name == like.Name {
+					place(other)
+				}
+			}
+		}
+		ordered = append(ordered, own)
+	}
+	for _, own := range topics {
+		place(own)
+	}
+	return ordered
 }
 
 // createTopics creates the topics that are missing.
@@ -36,7 +75,7 @@ func createOwn(ctx context.Context, log Log, own OwnTopic) error {
 	if !errors.Is(err, ErrUnknownTopic) {
 		return describeError(own.Spec, err)
 	}
-	create := NewTopic{Name: own.Spec.Name, Compacted: own.Spec.Compacted}
+	create := NewTopic{Name: own.Spec.Name, Replicas: own.replicas, Compacted: own.Spec.Compacted}
 	for _, like := range own.Like {
 		info, err := log.Describe(ctx, like.Name)
 		if err != nil {

@@ -274,6 +274,19 @@ func TestObserverHearsOfEveryMessage(t *testing.T) {
 		require.Equal(t, 100, hits+misses)
 		require.Equal(t, 2, r.seen.count(runtime.PartitionClaimed))
 		require.Equal(t, 2, r.seen.count(runtime.PartitionReleased))
+		require.Equal(t, 1, r.seen.count(runtime.Rebalanced))
+	})
+}
+
+// TestRebalancesAreCounted: once for each member that is told what it has.
+func TestRebalancesAreCounted(t *testing.T) {
+	inRig(t, 2, func(r *rig) {
+		first := r.count(runtime.Options{})
+		r.await("the first member", func() bool { return r.seen.count(runtime.Rebalanced) == 1 })
+		second := r.count(runtime.Options{})
+		r.await("both members", func() bool { return r.seen.count(runtime.Rebalanced) >= 3 })
+		r.stop(first)
+		r.stop(second)
 	})
 }
 
