@@ -37,10 +37,18 @@ func (*listCommand) Run(in *Invocation) error {
 	_, _ = fmt.Fprintln(table, "FUNCTION\tKIND\tREADS\tWRITES\tTABLE\tDELIVERY")
 	for _, f := range graph.Functions {
 		_, _ = fmt.Fprintln(table, strings.Join([]string{
-			f.Name, f.Kind, listed(f.Inputs), listed(f.Outputs), listed([]string{f.Table}), f.Delivery,
+			f.Name, f.Kind, listed(f.reads()), listed(f.Outputs), listed([]string{f.Table}), f.Delivery,
 		}, "\t"))
 	}
 	return table.Flush()
+}
+
+// reads are the names of what a function reads: topics, or the requests of a route.
+func (f GraphFunction) reads() []string {
+	if f.Route != "" {
+		return []string{f.Route}
+	}
+	return f.Inputs
 }
 
 // listed joins names, and shows none as a dash, so that columns stay columns for other programs.

@@ -25,7 +25,10 @@ import (
 	"github.com/kappaflows/flows/topic"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// The Kafka client's library for metrics starts a goroutine of its own that never ends.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"))
+}
 
 var (
 	lines  = topic.New("lines", format.String(), format.String())

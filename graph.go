@@ -23,6 +23,8 @@ type GraphFunction struct {
 	Inputs   []string `json:"inputs"`
 	Outputs  []string `json:"outputs"`
 	Table    string   `json:"table,omitempty"`
+	// Route is the method and path of the requests that a router takes.
+	Route string `json:"route,omitempty"`
 }
 
 // GraphTopic is a topic in a Graph, with the formats of its keys and values.
@@ -57,6 +59,9 @@ func graphOf(functions []*runtime.Function) Graph {
 		node := GraphFunction{
 			Name: f.Name, Kind: f.Kind, Delivery: f.Options.Delivery.String(), Inputs: []string{}, Outputs: []string{},
 		}
+		if f.Route != nil {
+			node.Route = f.Route.String()
+		}
 		for _, spec := range f.Inputs {
 			node.Inputs = append(node.Inputs, spec.Name)
 		}
@@ -77,8 +82,8 @@ func graphOf(functions []*runtime.Function) Graph {
 	return g
 }
 
-// Mermaid returns the graph as a flowchart in Mermaid's language: topics are rounded, functions are boxes and tables
-// are cylinders.
+// Mermaid returns the graph as a flowchart in Mermaid's language: topics are rounded, functions are boxes, tables are
+// cylinders and routes are flags.
 func (g Graph) Mermaid() string {
 	var b strings.Builder
 	b.WriteString("flowchart LR\n")
@@ -92,6 +97,9 @@ func (g Graph) Mermaid() string {
 		fmt.Fprintf(&b, "  table%d[(\"%s\")]\n", i, mermaidText(t.Name))
 	}
 	for i, f := range g.Functions {
+		if f.Route != "" {
+			fmt.Fprintf(&b, "  route%d>\"%s\"] --> function%d\n", i, mermaidText(f.Route), i)
+		}
 		for _, name := range f.Inputs {
 			fmt.Fprintf(&b, "  topic%d --> function%d\n", g.topic(name), i)
 		}

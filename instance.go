@@ -11,6 +11,7 @@ import (
 
 	"github.com/kappaflows/flows/runtime"
 	"github.com/kappaflows/flows/runtime/http"
+	"github.com/kappaflows/flows/runtime/ingress"
 	"github.com/kappaflows/flows/runtime/metrics"
 	"github.com/kappaflows/flows/runtime/producer"
 )
@@ -23,6 +24,7 @@ type Instance struct {
 	settings  Settings
 	drivers   *drivers
 	engine    *runtime.Engine
+	ingress   *ingress.Ingress
 	metrics   *metrics.Collector
 	listener  net.Listener // nil with NoHTTP
 }
@@ -70,7 +72,7 @@ func (i *Instance) open(ctx context.Context, open opener) (err error) {
 	i.engine = runtime.New(runtime.Config{
 		Functions: i.functions, Log: i.drivers.log, Store: i.drivers.store, Observer: i.metrics, Logger: i.settings.Logger,
 	})
-	return nil
+	return i.openRoutes()
 }
 
 // prepare makes the tables, and the topics where that is ours to do, and checks that the others are there.
@@ -120,7 +122,11 @@ func (i *Instance) Run(ctx context.Context) error {
 		defer stopRunning()
 		served <- i.serve(serving)
 	}()
+	taken := make(chan error, 1)
+	go func() { taken <- i.ingress.Run(running) }()
 	err := i.engine.Run(running)
+	stopRunning()
+	err = errors.Join(err, <-taken)
 	stopServing()
 	return errors.Join(err, <-served)
 }
@@ -130,10 +136,10 @@ func (i *Instance) serve(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
-	server := http.New(http.Config{
+	server := http.New(i.mounted(http.Config{
 		Name: programName(), Status: i.Status, Pings: i.pings(), Metrics: i.metrics.Handler(),
 		Topology: i.graph, Mermaid: i.graph.Mermaid(), Logger: i.settings.Logger,
-	})
+	}))
 	i.settings.Logger.Info("serving", "url", i.URL(), "functions", i.functionNames())
 	return server.Run(ctx, i.listener)
 }

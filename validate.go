@@ -45,6 +45,7 @@ func (a *App) compile() ([]*runtime.Function, error) {
 	}
 	problems = append(problems, sharedNames(functions)...)
 	problems = append(problems, sharedTables(functions)...)
+	problems = append(problems, sharedRoutes(functions)...)
 	problems = append(problems, differentTopics(functions)...)
 	problems = append(problems, a.commandProblems()...)
 	if len(problems) > 0 {
