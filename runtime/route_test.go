@@ -3,6 +3,7 @@ package runtime_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -23,7 +24,7 @@ func TestAFunctionWithARouteIsNotRun(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- engine.Run(ctx) }()
-	require.Eventually(t, func() bool { return engine.Status()[0].Ready() }, patience, tick)
+	require.Eventually(t, func() bool { return engine.Status()[0].Ready() }, time.Minute, time.Millisecond)
 	cancel()
 	require.NoError(t, <-ended)
 }
