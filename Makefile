@@ -9,7 +9,7 @@ BENCHFLAGS ?=
 TOOL     = go tool -modfile=$(CURDIR)/tools/go.mod
 SERVICES = go run ./internal/services/cmd/services
 # Further modules of this repository, which "./..." does not see.
-MODULES  = benchmark test/containers
+MODULES  = $(patsubst %/go.mod,%,$(wildcard benchmark/go.mod test/*/go.mod))
 
 # Handed on to the examples where they are set.
 export $(foreach name,TEXT ONCE DATA_DIR,$(if $(filter-out undefined,$(origin $(name))),$(name)))
