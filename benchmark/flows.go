@@ -25,11 +25,24 @@ type contender struct {
 
 // works are the contenders of each work.
 var works = map[string][]contender{
-	"count": {{"flows", runCount}},
-	"map":   {{"flows-exactly-once", runMap(runtime.ExactlyOnce)}, {"flows-at-least-once", runMap(runtime.AtLeastOnce)}},
+	"count": {
+		{"flows", runCount},
+		{"streams-exactly-once", runStreams("count", streamsExactlyOnce)},
+		{"streams-at-least-once", runStreams("count", streamsAtLeastOnce)},
+		{"sarama-in-memory", runSarama("count", counting)},
+	},
+	"map": {
+		{"flows-exactly-once", runMap(runtime.ExactlyOnce)},
+		{"flows-at-least-once", runMap(runtime.AtLeastOnce)},
+		{"franz-go", runFranz},
+		{"sarama", runSarama("map", mapping)},
+		{"streams-exactly-once", runStreams("map", streamsExactlyOnce)},
+	},
 }
 
-func (p *place) run(ctx context.Context, c contender, run int) (result, error) { return c.run(ctx, p, run) }
+func (p *place) run(ctx context.Context, c contender, run int) (result, error) {
+	return c.run(ctx, p, run)
+}
 
 type config interface {
 	Compile() (*runtime.Function, error)

@@ -83,7 +83,9 @@ func (p *place) close() error {
 }
 
 // name returns a name that no other run has.
-func (p *place) name(what string, run int) string { return fmt.Sprintf("%s-%d-%d", what, p.started, run) }
+func (p *place) name(what string, run int) string {
+	return fmt.Sprintf("%s-%d-%d", what, p.started, run)
+}
 
 // create makes a topic with the partitions of the measurement.
 func (p *place) create(ctx context.Context, name string) error {

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// streamsVersion names the folder of the jars; see streams/pom.xml.
+const streamsVersion = "kafka-streams-4.1.0"
+
+// Guarantees of Kafka Streams.
+const (
+	streamsExactlyOnce = "exactly_once_v2"
+	streamsAtLeastOnce = "at_least_once"
+)
+
+// runStreams returns the work done by Kafka Streams: 2 threads, RocksDB, no cache, with the jars that Maven fetches.
+func runStreams(work, guarantee string) func(context.Context, *place, int) (result, error) {
+	return func(ctx context.Context, p *place, run int) (result, error) {
+		jars, err := streamsJars(ctx)
+		if err != nil {
+			return result{}, err
+		}
+		name := p.name("streams-"+work+"-"+guarantee, run)
+		if err := p.create(ctx, name); err != nil {
+			return result{}, err
+		}
+		states, err := os.MkdirTemp("", "streams")
+		if err != nil {
+			return result{}, err
+		}
+		defer os.RemoveAll(states)
+		command := exec.CommandContext(ctx, "java", "-Xmx1g", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error",
+			"-cp", filepath.Join(jars, "*"), filepath.Join("streams", "Streams.java"),
+			work, strings.Join(p.brokers, ","), name, guarantee, states, strconv.Itoa(p.settings.messages), name, p.input)
+		command.Stderr = os.Stderr
+		output, err := command.Output()
+		if err != nil {
+			return result{}, err
+		}
+		return streamsResult(p.settings.messages, string(output), command.ProcessState)
+	}
+}
+
+func streamsResult(messages int, output string, state *os.ProcessState) (result, error) {
+	_, figure, found := strings.Cut(output, "took ")
+	nanoseconds, err := strconv.ParseInt(strings.TrimSpace(figure), 10, 64)
+	if !found || err != nil {
+		return result{}, fmt.Errorf("no figure in %q", output)
+	}
+	usage, _ := state.SysUsage().(*syscall.Rusage)
+	cpu := time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+	return result{messages: messages, took: time.Duration(nanoseconds), cpu: cpu}, nil
+}
+
+// streamsJars returns the folder of the jars, fetched on first use.
+func streamsJars(ctx context.Context) (string, error) {
+	folder, err := filepath.Abs(filepath.Join("..", ".services", streamsVersion))
+	if err != nil {
+		return "", err
+	}
+	if _, err := os.Stat(folder); err == nil {
+		return folder, nil
+	}
+	fetch := exec.CommandContext(ctx, "mvn", "-q", "-B", "-f", "streams/pom.xml", "dependency:copy-dependencies", "-DoutputDirectory="+folder)
+	if output, err := fetch.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("fetch Kafka Streams: %w: %s", err, output)
+	}
+	return folder, nil
+}
