@@ -26,6 +26,7 @@ func Redo(f *Function, decide func(letter *topic.Raw, partition int32) Decision)
 	letters := DeadLetterTopic(f.origin())
 	redo.Origin, redo.Name = f.origin(), letters.Name
 	redo.Inputs, redo.DeadLetter = []*topic.Spec{letters}, letters
+	redo.Parts, redo.Own = nil, nil
 	redo.Options.Start, redo.Options.SkipDeleted = Oldest, true
 	redo.Apply = func(ctx context.Context, in *Input, state any) (topic.Records, error) {
 		switch decide(&in.Raw, in.Partition) {

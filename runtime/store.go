@@ -19,7 +19,7 @@ type Store interface {
 	// of processes may do it at once. It changes nothing that is already right.
 	Migrate(ctx context.Context, tables []StateTable) error
 	// Claim makes the caller the owner of a checkpoint: it raises the epoch and returns the row as it then is. A
-	// partition without a row gets one, and Checkpoint.Fresh.
+	// partition without a row gets one.
 	Claim(ctx context.Context, key CheckpointKey) (Checkpoint, error)
 	// Load returns the rows of those keys that have one, in any order.
 	Load(ctx context.Context, table string, keys []string) ([]StateRow, error)
@@ -68,7 +68,7 @@ const Slots = 4
 // Checkpoint is the row of one input partition of one function.
 type Checkpoint struct {
 	CheckpointKey
-	// Fresh says that the row was made by this claim: nothing below was ever committed.
+	// Fresh says that nothing below was ever committed.
 	Fresh bool
 	// Epoch grows by one with each owner, from 1.
 	Epoch int64
