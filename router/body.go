@@ -111,7 +111,7 @@ const unknownField = "json: unknown field "
 // documentProblem says what encoding/json found, without Go's names.
 func documentProblem(err error) error {
 	if mistyped, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return bad(mistyped.Field, "%s is %s, and %s is expected (at byte %d)",
+		return bad(mistyped.Field, "%s: %s where %s is expected, at byte %d",
 			named(mistyped.Field), mistyped.Value, jsonKind(mistyped.Type), mistyped.Offset)
 	}
 	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
@@ -150,7 +150,7 @@ func jsonKind(t reflect.Type) string {
 		return "a number"
 	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr,
 		reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
-		return "an integer of " + t.Kind().String()
+		return "an integer (" + t.Kind().String() + ")"
 	default:
 		return "something else"
 	}

@@ -243,7 +243,7 @@ func TestRefusals(t *testing.T) {
 		detail  string
 		answers []string // headers of the answer
 	}{
-		"bad body":          {`{"id":7}`, nil, 400, `field "id" is number, and a string is expected (at byte 7)`, nil},
+		"bad body":          {`{"id":7}`, nil, 400, `field "id": number where a string is expected, at byte 7`, nil},
 		"own problem":       {`{}`, nil, 422, "an order has an id", nil},
 		"permanent":         {`{"id":"permanent"}`, nil, 400, "this order is bad", nil},
 		"failure":           {`{"id":"fails"}`, nil, 500, "the request failed; the app's log says why", nil},
