@@ -80,11 +80,10 @@ func (p *pipeline) waitBatch(work context.Context) (b *batch, idle bool, err err
 
 // clear frees the slots of acknowledged batches, if there are any.
 func (p *pipeline) clear(work context.Context) error {
-	acked := p.acked.Load()
-	if !p.durable || !p.ledger.clearable(acked) {
+	if !p.durable || !p.ledger.clearable(p.acked.Load()) {
 		return nil
 	}
-	if err := p.store.Commit(work, p.ledger.commit(nil, acked, p.takeOffsets())); err != nil {
+	if err := p.store.Commit(work, p.entry(nil)); err != nil {
 		return fmt.Errorf("clear checkpoint: %w", err)
 	}
 	return nil
@@ -101,7 +100,7 @@ func (p *pipeline) commitBatch(work context.Context, b *batch) (void bool, err e
 		defer close(b.locked.done)
 		err = p.commitLocked(work, b)
 	} else {
-		err = p.store.Commit(work, p.ledger.commit(b, p.acked.Load(), p.takeOffsets()))
+		err = p.store.Commit(work, p.entry(b))
 	}
 	switch {
 	case errors.Is(err, errVoid):
@@ -124,7 +123,7 @@ func (p *pipeline) commitLocked(work context.Context, b *batch) error {
 		if err := b.locked.compute(rows); err != nil {
 			return nil, err
 		}
-		return p.ledger.commit(b, p.acked.Load(), p.takeOffsets()), nil
+		return p.entry(b), nil
 	})
 }
 
@@ -144,6 +143,13 @@ func (p *pipeline) succeeded(b *batch) {
 	p.searching.Unlock()
 	p.committed.Store(b.ordinal + 1)
 	tell(p.committing)
+}
+
+// entry enters a batch, or none, into the ledger.
+func (p *pipeline) entry(b *batch) *Commit {
+	// In this order: when the offset of a batch is in the checkpoint, what was sent before that batch is pending no more.
+	offsets := p.takeOffsets()
+	return p.ledger.commit(b, p.acked.Load(), offsets)
 }
 
 // takeOffsets returns the acknowledged offsets that the ledger does not have yet.

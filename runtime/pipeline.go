@@ -25,9 +25,11 @@ type pipeline struct {
 	// committing and acking are told when committed and acked move; only compute waits for the one, only commit for
 	// the other.
 	committing, acking chan struct{}
-	// offsets are the acknowledged offsets that the ledger does not have yet.
+	// offsets are those of the batches that were acknowledged last, by output partition, which the ledger does not have
+	// yet: of the first record batch of each, since a pending batch is looked for from there. noted says for which batch.
 	mutex   sync.Mutex
 	offsets map[TopicPartition]int64
+	noted   map[TopicPartition]int64
 	// searching guards the owner's suspects.
 	searching sync.Mutex
 	// attempts counts how often the function failed on the message that comes next.
@@ -109,6 +111,7 @@ func (c *claim) newPipeline(ctx context.Context) (*pipeline, error) {
 		sends:   make(chan *batch, inFlight),
 		free:    make(chan *batch, inFlight+2),
 		offsets: map[TopicPartition]int64{},
+		noted:   map[TopicPartition]int64{},
 
 		committing: make(chan struct{}, 1),
 		acking:     make(chan struct{}, 1),

@@ -38,7 +38,7 @@ func (p *pipeline) deliver(work context.Context, b *batch) error {
 	sections := b.outputs.sections
 	for len(sections) > 0 {
 		n := round(sections)
-		if err := p.deliverRound(work, b.outputs.identity, sections[:n:n]); err != nil {
+		if err := p.deliverRound(work, &b.outputs, sections[:n:n]); err != nil {
 			return err
 		}
 		sections = sections[n:]
@@ -59,11 +59,11 @@ func round(sections []RecordBatch) int {
 }
 
 // deliverRound sends sections to partitions that differ until the log has all of them.
-func (p *pipeline) deliverRound(work context.Context, identity Identity, sections []RecordBatch) error {
+func (p *pipeline) deliverRound(work context.Context, of *pending, sections []RecordBatch) error {
 	waits := newWaits()
 	start := p.clock.Now()
 	for retries := 0; ; retries++ {
-		left, err := p.trySend(work, identity, sections)
+		left, err := p.trySend(work, of, sections)
 		if len(left) == 0 && err == nil {
 			if retries > 0 {
 				p.status.resume()
@@ -91,17 +91,15 @@ func (p *pipeline) waitForLog(work context.Context, err error, wait time.Duratio
 }
 
 // trySend sends sections once and returns those that are not acknowledged, with the reason of one of them.
-func (p *pipeline) trySend(work context.Context, identity Identity, sections []RecordBatch) (left []RecordBatch, err error) {
-	acks, err := p.log.Send(work, identity, sections)
+func (p *pipeline) trySend(work context.Context, of *pending, sections []RecordBatch) (left []RecordBatch, err error) {
+	acks, err := p.log.Send(work, of.identity, sections)
 	if err != nil {
 		return sections, fmt.Errorf("send: %w", err)
 	}
-	p.mutex.Lock()
-	defer p.mutex.Unlock()
 	for i, ack := range acks {
 		key := sections[i].TopicPartition
 		if ack.Err == nil {
-			p.offsets[key] = max(p.offsets[key], ack.Offset)
+			p.note(of.ordinal, key, ack.Offset)
 			continue
 		}
 		left = append(left, sections[i])
@@ -110,4 +108,14 @@ func (p *pipeline) trySend(work context.Context, identity Identity, sections []R
 		}
 	}
 	return left, err
+}
+
+// note keeps the offset of a batch's first record batch on a partition.
+func (p *pipeline) note(ordinal int64, key TopicPartition, offset int64) {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	if p.noted[key] != ordinal && offset >= 0 {
+		p.offsets[key] = offset
+	}
+	p.noted[key] = ordinal
 }

@@ -10,7 +10,9 @@ import (
 
 // happen does one thing to the world.
 func (w *world) happen(ctx context.Context, random *rand.Rand) {
-	switch random.IntN(20) {
+	what := random.IntN(20)
+	w.logger.Debug("event", "what", what)
+	switch what {
 	default:
 		for range random.IntN(6) {
 			w.put(random)

@@ -48,7 +48,7 @@ func (w *world) launch(ctx context.Context) *process {
 	if err != nil {
 		w.fail(err)
 	}
-	engine := runtime.New(runtime.Config{Functions: functions, Log: p.ports.Log, Store: p.ports.Store})
+	engine := runtime.New(runtime.Config{Functions: functions, Log: p.ports.Log, Store: p.ports.Store, Logger: w.logger.With("process", p.number)})
 	w.running.Go(func() {
 		defer cancel()
 		p.err = engine.Run(ctx)
@@ -110,6 +110,12 @@ const (
 	faultCount
 )
 
+func (f fault) String() string {
+	return [faultCount]string{
+		"none", "slow", "request lost", "answer lost", "paused before", "paused after", "crashed before", "crashed after",
+	}[f]
+}
+
 // decide says what goes wrong with the next call of a lane, and brings a source of further decisions.
 func (p *process) decide(lane string) (fault, *rand.Rand) {
 	p.mutex.Lock()
@@ -131,6 +137,7 @@ func (p *process) call(ctx context.Context, lane string, do func(context.Context
 		return errCrashed
 	}
 	fault, random := p.decide(lane)
+	p.world.logger.Debug("call", "process", p.number, "lane", lane, "fault", fault)
 	wait := func(most time.Duration) time.Duration { return time.Duration(random.Int64N(int64(most))) }
 	switch fault {
 	case slow:

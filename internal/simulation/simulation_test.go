@@ -3,6 +3,8 @@ package simulation
 import (
 	"flag"
 	"fmt"
+	"log/slog"
+	"os"
 	"testing"
 	"testing/synctest"
 
@@ -11,12 +13,17 @@ import (
 
 var (
 	firstSeed = flag.Uint64("sim.seed", 0, "the first seed to simulate")
+	verbose   = flag.Bool("sim.v", false, "log what happens")
 	seedCount = flag.Uint64("sim.seeds", 300, "how many seeds to simulate")
 )
 
 // simulate runs one seed in virtual time; the bubble ends only when no goroutine is left.
 func simulate(t *testing.T, seed uint64, mutate Mutation) (err error) {
-	synctest.Test(t, func(t *testing.T) { err = Run(t.Context(), seed, mutate) })
+	logger := slog.New(slog.DiscardHandler)
+	if *verbose {
+		logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	synctest.Test(t, func(t *testing.T) { err = Run(t.Context(), seed, mutate, logger) })
 	return err
 }
 

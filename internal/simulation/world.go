@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -29,6 +30,7 @@ type world struct {
 	log    *memory.Log
 	store  *memory.Store
 	mutate Mutation
+	logger *slog.Logger
 
 	// lines is what was put in: by partition, in order.
 	lines [][]line
@@ -79,11 +81,11 @@ func newPlan(random *rand.Rand) plan {
 
 // Run lives through what a seed decides and returns what was wrong in the end. It must run in a bubble of virtual time
 // (testing/synctest). Decisions depend on the seed and on how often a process called what; goroutines that run at the same
-// time may still change their order from one run to the next.
-func Run(ctx context.Context, seed uint64, mutate Mutation) error {
+// time may still change their order from one run to the next. What happens goes to the logger.
+func Run(ctx context.Context, seed uint64, mutate Mutation, logger *slog.Logger) error {
 	random := rand.New(rand.NewPCG(seed, 0))
 	w := &world{
-		seed: seed, plan: newPlan(random), log: memory.NewLog(), store: memory.NewStore(), mutate: mutate,
+		seed: seed, plan: newPlan(random), log: memory.NewLog(), store: memory.NewStore(), mutate: mutate, logger: logger,
 		forgotten: map[forgottenKey]bool{},
 	}
 	if err := w.create(ctx); err != nil {
