@@ -1,6 +1,7 @@
 # Variables to set on the command line:
 EXAMPLE   ?= wordcount
 FUZZTIME  ?= 10s
+COUNT     ?= 10
 PACKAGES  ?= ./...
 TESTFLAGS ?=
 BENCHFLAGS ?=
@@ -15,12 +16,12 @@ MODULES  = $(patsubst %/go.mod,%,$(wildcard benchmark/go.mod test/*/go.mod))
 export $(foreach name,TEXT ONCE DATA_DIR,$(if $(filter-out undefined,$(origin $(name))),$(name)))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-race lint format generate build bench fuzz up down clean
+.PHONY: help run test test-race lint format generate build bench bench-micro fuzz up down clean
 
 help: ## Show this list
 	@echo 'usage: make TARGET [VARIABLE=value ...]'
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Run an example in this process; TEXT=file-or-folder, ONCE=1 to end by itself, EXAMPLE=wordcount, DATA_DIR=folder to keep
 	go run ./example/$(EXAMPLE) demo
@@ -48,6 +49,9 @@ build: ## Build the examples as static binaries into bin/
 
 bench: ## Measure on a real broker and database; BENCHFLAGS='-work map', or '-help' for what there is
 	go run -C benchmark . $(BENCHFLAGS)
+
+bench-micro: ## Benchmark the hot path with allocations, in a form for benchstat; COUNT=10
+	go test -run '^$$' -bench . -benchmem -count $(COUNT) ./runtime ./topic ./format ./stateful ./join
 
 fuzz: ## Fuzz every target for FUZZTIME=10s
 	@for package in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -r -n1 dirname | sort -u); do \

@@ -24,18 +24,26 @@ type commandLine struct {
 	Topics  topicsCommand  `cmd:"" help:"Create the topics that the functions use."`
 	Produce produceCommand `cmd:"" help:"Append lines of files, or of the standard input, to a topic."`
 	Listen  listenCommand  `cmd:"" help:"Print the messages of a topic as they come."`
-	Version versionCommand `cmd:"" help:"Print the version of this program and of what it is built with."`
+	Lag     lagCommand     `cmd:"" help:"Print where the functions are in their topics, and how much waits."`
+	State   stateCommand   `cmd:"" help:"Print states of a function."`
+	Reset   resetCommand   `cmd:"" help:"Take a function back to its beginning, or to an offset or a time."`
+
+	DeadLetter deadLetterCommand `cmd:"" help:"List, show, retry and drop messages that a function could not be applied to."`
+	Deploy     deployCommand     `cmd:"" help:"Print what runs the app on containers, one for each function."`
+	Migrate    migrateCommand    `cmd:"" help:"Create and migrate the tables of the functions."`
+	Health     healthCommand     `cmd:"" help:"Ask the app on this machine whether it is ready."`
+	Version    versionCommand    `cmd:"" help:"Print the version of this program and of what it is built with."`
 }
 
 // builtinCommands are the names that the app's own commands can't have.
-var builtinCommands = []string{"run", "list", "graph", "topics", "produce", "listen", "version", "help"}
+var builtinCommands = []string{"run", "list", "graph", "topics", "produce", "listen", "version", "help", "lag", "state", "reset", "dead-letter", "deploy", "migrate", "health"}
 
 // globalFlags are for every command. A flag decides over its environment variable.
 type globalFlags struct {
 	KafkaBrokers string   `group:"global" env:"KAFKA_BROKERS" placeholder:"HOST:PORT,..." help:"Brokers to begin with; without them the log and the store are embedded in the process. TLS and SASL are set by KAFKA_TLS, KAFKA_TLS_CA, KAFKA_TLS_CERT, KAFKA_TLS_KEY, KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD."`
 	PostgresURL  string   `group:"global" name:"postgres-url" env:"POSTGRES_URL" placeholder:"URL" help:"Database that holds states and positions; goes with the brokers."`
 	HTTPAddr     string   `group:"global" name:"http-addr" env:"HTTP_ADDR" placeholder:"HOST:PORT" help:"Where to answer /live, /ready, /metrics and /topology; :8080 by default, 127.0.0.1:8080 when embedded, 'off' for nowhere."`
-	DataDir      string   `group:"global" env:"DATA_DIR" type:"path" placeholder:"DIR" help:"Where the embedded log and store keep their data; without it they keep nothing."`
+	DataDir      string   `group:"global" env:"DATA_DIR" placeholder:"DIR" help:"Where the embedded log and store keep their data; without it they keep nothing."`
 	LogLevel     logLevel `group:"global" env:"LOG_LEVEL" default:"info" placeholder:"LEVEL" help:"Least severe messages to log, on the standard error: debug, info, warn or error."`
 	LogFormat    string   `group:"global" env:"LOG_FORMAT" default:"auto" enum:"auto,text,json" help:"How to log: text, json, or auto: in colours on a terminal, text elsewhere."`
 }

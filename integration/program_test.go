@@ -95,19 +95,19 @@ func (p *process) running() bool {
 // buffer is what a program printed.
 type buffer struct {
 	mutex sync.Mutex
-	bytes.Buffer
+	bytes bytes.Buffer
 }
 
 func (b *buffer) Write(p []byte) (int, error) {
 	b.mutex.Lock()
 	defer b.mutex.Unlock()
-	return b.Buffer.Write(p)
+	return b.bytes.Write(p)
 }
 
 func (b *buffer) String() string {
 	b.mutex.Lock()
 	defer b.mutex.Unlock()
-	return b.Buffer.String()
+	return b.bytes.String()
 }
 
 // tail returns the end of what was printed.

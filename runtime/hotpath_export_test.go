@@ -1,0 +1,74 @@
+package runtime
+
+import (
+	"context"
+
+	"github.com/kappaflows/flows/topic"
+)
+
+// HotPath is what one partition's goroutines do with every batch, between reading and the ports.
+type HotPath struct {
+	processor *processor
+	ledger    *ledger
+	batch     *batch
+	messages  []topic.Raw
+	identity  Identity
+}
+
+// NewHotPath returns the hot path of a function whose states are all cached.
+func NewHotPath(f *Function, messages []topic.Raw) *HotPath {
+	r := &router{}
+	for _, spec := range f.Outputs {
+		r.targets = append(r.targets, &target{spec: spec, limit: 1 << 20, doors: []door{
+			{partition: TopicPartition{Topic: spec.Name}, batch: -1},
+		}})
+	}
+	h := &HotPath{messages: messages, batch: &batch{}, ledger: newLedger(&Checkpoint{}, 0, TopicID{}, Identity{}, nil, "")}
+	h.processor = &processor{
+		function: f, options: f.Options.withDefaults(), store: groupStore{}, clock: WallClock,
+		cache: newCache(DefaultCacheBytes), router: r, durable: true,
+	}
+	h.ledger.outlets = map[TopicPartition]outlet{}
+	return h
+}
+
+// Batch computes a batch and the commit of it.
+func (h *HotPath) Batch() {
+	h.batch.reset(h.batch.ordinal + 1)
+	if _, failed, err := h.processor.run(context.Background(), nil, h.batch, h.messages, h.identity); failed != nil || err != nil {
+		panic("the hot path failed")
+	}
+	h.EncodeCheckpoint()
+}
+
+// Find looks up the states of a batch.
+func (h *HotPath) Find() { h.processor.find(h.messages) }
+
+// EncodeStates encodes the states that the last batch changed.
+func (h *HotPath) EncodeStates() {
+	if len(h.batch.dirty) == 0 {
+		h.Batch()
+	}
+	b := h.batch
+	b.writes = StateWrites{Keys: b.writes.Keys[:0], States: b.writes.States[:0], Versions: b.writes.Versions[:0], Fresh: b.writes.Fresh[:0]}
+	b.states = b.states[:0]
+	if err := b.encodeStates(h.processor.function.State, h.processor.cache, 1); err != nil {
+		panic(err)
+	}
+}
+
+// EncodePending encodes the outputs of the last batch.
+func (h *HotPath) EncodePending(buf []byte) []byte {
+	if len(h.batch.outputs.sections) == 0 {
+		h.Batch()
+	}
+	return h.batch.outputs.append(buf)
+}
+
+// EncodeCheckpoint makes the commit of the last batch.
+func (h *HotPath) EncodeCheckpoint() *Commit {
+	for s := range h.ledger.slots {
+		h.ledger.slots[s] = free
+	}
+	return h.ledger.commit(h.batch, h.batch.ordinal, nil)
+}
