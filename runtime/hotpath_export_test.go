@@ -29,6 +29,7 @@ func NewHotPath(f *Function, messages []topic.Raw) *HotPath {
 		cache: newCache(DefaultCacheBytes), router: r, durable: true,
 	}
 	h.ledger.outlets = map[TopicPartition]outlet{}
+	h.Batch()
 	return h
 }
 
@@ -46,9 +47,6 @@ func (h *HotPath) Find() { h.processor.find(h.messages) }
 
 // EncodeStates encodes the states that the last batch changed.
 func (h *HotPath) EncodeStates() {
-	if len(h.batch.dirty) == 0 {
-		h.Batch()
-	}
 	b := h.batch
 	b.writes = StateWrites{Keys: b.writes.Keys[:0], States: b.writes.States[:0], Versions: b.writes.Versions[:0], Fresh: b.writes.Fresh[:0]}
 	b.states = b.states[:0]
@@ -59,9 +57,6 @@ func (h *HotPath) EncodeStates() {
 
 // EncodePending encodes the outputs of the last batch.
 func (h *HotPath) EncodePending(buf []byte) []byte {
-	if len(h.batch.outputs.sections) == 0 {
-		h.Batch()
-	}
 	return h.batch.outputs.append(buf)
 }
 

@@ -70,8 +70,8 @@ func BenchmarkHotPath(b *testing.B) {
 	}
 }
 
-// TestHotPathAllocations holds the allocations of a batch against a baseline that is committed: a tenth more fails. Where
-// they became fewer, or more for a good reason, the baseline is to be changed with the code.
+// TestHotPathAllocations holds the allocations of a batch against a baseline that is committed: a tenth more fails
+// (more under the race detector, which makes pools forget at random). Where they became fewer, or more for a good reason, the baseline is to be changed with the code.
 func TestHotPathAllocations(t *testing.T) {
 	baseline := readBaseline(t, "testdata/allocations.txt")
 	const slack = 16 // A batch may start a chunk of an arena, or grow a map, or not.
@@ -81,7 +81,7 @@ func TestHotPathAllocations(t *testing.T) {
 		t.Logf("%-8s %8.0f allocations a batch, %.3f a message", name, got, got/hotMessages)
 		want, ok := baseline[name]
 		require.True(t, ok, "testdata/allocations.txt has no line for %q; it takes %.0f", name, got)
-		require.LessOrEqual(t, got, want*1.1+slack, "allocations of %s, a batch of %d messages", name, hotMessages)
+		require.LessOrEqual(t, got, want*allocationLimit+slack, "allocations of %s, a batch of %d messages", name, hotMessages)
 	}
 }
 
