@@ -190,6 +190,8 @@ type session struct {
 type tenure struct {
 	cancel context.CancelFunc
 	done   chan struct{}
+	// over says that the partition was given back, done or not; it is guarded by the mutex of the Log.
+	over bool
 }
 
 // follow starts and ends tenures until they are what the last rebalance says, then waits for the next.
@@ -238,7 +240,7 @@ func (s *session) start(ctx context.Context, partition runtime.TopicPartition) {
 	ctx, cancel := context.WithCancel(ctx)
 	t := &tenure{cancel: cancel, done: make(chan struct{})}
 	s.running[partition] = t
-	held := runtime.Held{TopicPartition: partition, Mark: func(offset int64) { s.mark(partition, offset) }}
+	held := runtime.Held{TopicPartition: partition, Mark: func(offset int64) { s.mark(t, partition, offset) }}
 	s.owning.Go(func() {
 		defer close(t.done)
 		if err := s.own(ctx, held); err != nil && !(ctx.Err() != nil && errors.Is(err, context.Canceled)) {
@@ -248,11 +250,11 @@ func (s *session) start(ctx context.Context, partition runtime.TopicPartition) {
 	})
 }
 
-func (s *session) mark(partition runtime.TopicPartition, offset int64) {
+func (s *session) mark(t *tenure, partition runtime.TopicPartition, offset int64) {
 	s.log.mu.Lock()
 	defer s.log.mu.Unlock()
 	g := s.log.group(s.member.group.Name)
-	if g.owners[partition] == s.member {
+	if g.owners[partition] == s.member && !t.over {
 		g.committed[partition] = offset
 	}
 }
@@ -277,12 +279,15 @@ func (s *session) release(keep map[runtime.TopicPartition]bool) {
 		}
 	}
 	maps.DeleteFunc(s.running, func(p runtime.TopicPartition, _ *tenure) bool { return !keep[p] })
-	s.giveBack(keep)
+	s.giveBack(keep, ending)
 }
 
-func (s *session) giveBack(keep map[runtime.TopicPartition]bool) {
+func (s *session) giveBack(keep map[runtime.TopicPartition]bool, ending []*tenure) {
 	s.log.mu.Lock()
 	defer s.log.mu.Unlock()
+	for _, t := range ending {
+		t.over = true
+	}
 	g := s.log.group(s.member.group.Name)
 	owned := len(g.owners)
 	maps.DeleteFunc(g.owners, func(p runtime.TopicPartition, owner *member) bool { return owner == s.member && !keep[p] })
