@@ -100,9 +100,6 @@ func (c Compose) header() string {
 // container is what all containers of the app have in common.
 func (c Compose) container(store bool, command ...string) object {
 	environment := object{"KAFKA_BROKERS": "${KAFKA_BROKERS:?is not set}", "LOG_FORMAT": "json"}
-	if c.LogLevel != "" {
-		environment["LOG_LEVEL"] = escape(c.LogLevel)
-	}
 	if store {
 		environment["POSTGRES_URL"] = "${POSTGRES_URL:?is not set}"
 	}
@@ -143,11 +140,17 @@ func (c Compose) container(store bool, command ...string) object {
 func (c Compose) once(command ...string) object {
 	made := c.container(command[0] == "migrate", command...)
 	made["restart"] = "on-failure"
+	depends := object{}
 	if c.Services {
-		depends := object{kafkaService: object{"condition": "service_healthy"}}
-		if command[0] == "migrate" {
+		depends[kafkaService] = object{"condition": "service_healthy"}
+	}
+	if command[0] == "migrate" { // it looks for the topics
+		depends[topicsService] = object{"condition": "service_completed_successfully"}
+		if c.Services {
 			depends[postgresService] = object{"condition": "service_healthy"}
 		}
+	}
+	if len(depends) > 0 {
 		made["depends_on"] = depends
 	}
 	return made

@@ -31,8 +31,6 @@ type App struct {
 	Replicas int
 	// Partitions is how many partitions topics get whose declaration leaves that open; 0 is 4.
 	Partitions int32
-	// LogLevel is LOG_LEVEL in the containers; empty leaves it at its default.
-	LogLevel string
 }
 
 const (

@@ -59,7 +59,7 @@ func TestGolden(t *testing.T) {
 		}),
 		"kubernetes.yaml": kubernetes(func(*deploy.Kubernetes) {}),
 		"kubernetes-hpa.yaml": kubernetes(func(k *deploy.Kubernetes) {
-			k.Autoscale, k.Namespace, k.Secret, k.Replicas, k.LogLevel = deploy.HorizontalPodAutoscaler, "shop", "database", 0, "warn"
+			k.Autoscale, k.Namespace, k.Secret, k.Replicas = deploy.HorizontalPodAutoscaler, "shop", "database", 0
 		}),
 		"kubernetes-keda.yaml": kubernetes(func(k *deploy.Kubernetes) { k.Autoscale, k.LagThreshold = deploy.KEDA, 500 }),
 	} {

@@ -153,9 +153,6 @@ func (k Kubernetes) pod() object {
 // container is what all containers have in common.
 func (k Kubernetes) container(name string, store bool, args ...string) object {
 	environment := []object{{"name": "KAFKA_BROKERS", "value": k.Brokers}, {"name": "LOG_FORMAT", "value": "json"}}
-	if k.LogLevel != "" {
-		environment = append(environment, object{"name": "LOG_LEVEL", "value": k.LogLevel})
-	}
 	if store {
 		environment = append(environment, k.fromSecret("POSTGRES_URL", false))
 	}

@@ -147,3 +147,9 @@ func (o Operator) Letter(ctx context.Context, f *runtime.Function, at Place) (fo
 		return found, nil
 	}
 }
+
+// UnmarshalText reads a place as ParsePlace does.
+func (p *Place) UnmarshalText(text []byte) (err error) {
+	*p, err = ParsePlace(string(text))
+	return err
+}
