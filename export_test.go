@@ -22,6 +22,7 @@ func (a *App) On(log runtime.Log, store runtime.Store) *App {
 var (
 	EachLine  = eachLine
 	Printable = printable
+	Ask       = ask
 )
 
 // Redact is Settings.redact.
