@@ -27,7 +27,7 @@ var mutations = map[string]Mutation{
 	},
 	"outputs are sent before the commit": func(p Ports, _ int) Ports {
 		log, store := p.Log, p.Store
-		late := &lateStore{Store: store, waiting: map[runtime.CheckpointKey]*runtime.Commit{}}
+		late := &lateStore{Store: store, lock: make(chan struct{}, 1), waiting: map[runtime.CheckpointKey]*runtime.Commit{}}
 		p.Store, p.Log = late, mutantLog{Log: log, after: late.flush}
 		return p
 	},
@@ -164,13 +164,14 @@ func (s mutantStore) Commit(ctx context.Context, c *runtime.Commit) error { retu
 // lateStore says that a batch is committed before it is: it commits it when its outputs are sent, or the next one comes.
 type lateStore struct {
 	runtime.Store
-	mutex   sync.Mutex
+	// lock is a channel since virtual time goes on while one waits for it.
+	lock    chan struct{}
 	waiting map[runtime.CheckpointKey]*runtime.Commit
 }
 
 func (s *lateStore) Commit(ctx context.Context, c *runtime.Commit) error {
-	s.mutex.Lock()
-	defer s.mutex.Unlock()
+	s.lock <- struct{}{}
+	defer func() { <-s.lock }()
 	if before := s.waiting[c.CheckpointKey]; before != nil {
 		if err := s.Store.Commit(ctx, before); err != nil {
 			return err
@@ -186,8 +187,8 @@ func (s *lateStore) Commit(ctx context.Context, c *runtime.Commit) error {
 
 // flush commits what waits, once something was sent.
 func (s *lateStore) flush(ctx context.Context) {
-	s.mutex.Lock()
-	defer s.mutex.Unlock()
+	s.lock <- struct{}{}
+	defer func() { <-s.lock }()
 	for key, c := range s.waiting {
 		if s.Store.Commit(ctx, c) == nil {
 			delete(s.waiting, key)
