@@ -49,16 +49,25 @@ type config interface {
 }
 
 func runCount(ctx context.Context, p *place, run int) (result, error) {
-	words := topic.New(p.input, format.String(), format.String())
-	counts := topic.New(p.name("counts", run), format.String(), format.Int64())
-	return p.flow(ctx, run, counts.Spec().Name, stateful.Config[string, string, int64]{
+	output := p.name("counts", run)
+	if err := p.create(ctx, output); err != nil {
+		return result{}, err
+	}
+	return p.flow(ctx, run, countConfig(p, p.input, output, run))
+}
+
+// countConfig is the work of counting as a user writes it.
+func countConfig(p *place, input, output string, run int) config {
+	words := topic.New(input, format.String(), format.String())
+	counts := topic.New(output, format.String(), format.Int64())
+	return stateful.Config[string, string, int64]{
 		Name: p.name("count", run), Input: words, Outputs: topic.List{counts}, State: format.Int64(), Table: "word_count",
 		Function: func(_ context.Context, word topic.Message[string, string], n int64) (int64, topic.Records, error) {
 			n++
 			return n, topic.Records{counts.Record(word.Key, n)}, nil
 		},
 		Options: runtime.Options{BatchMessages: p.settings.batch},
-	})
+	}
 }
 
 func runMap(delivery runtime.Delivery) func(ctx context.Context, p *place, run int) (result, error) {
@@ -66,7 +75,10 @@ func runMap(delivery runtime.Delivery) func(ctx context.Context, p *place, run i
 		what := "mapped-" + delivery.String()[:2]
 		in := topic.New(p.input, format.Bytes(), format.Bytes())
 		out := topic.New(p.name(what, run), format.Bytes(), format.Bytes())
-		return p.flow(ctx, run, out.Spec().Name, stateless.Config[[]byte, []byte]{
+		if err := p.create(ctx, out.Spec().Name); err != nil {
+			return result{}, err
+		}
+		return p.flow(ctx, run, stateless.Config[[]byte, []byte]{
 			Name: p.name(what, run), Input: in, Outputs: topic.List{out},
 			Function: func(_ context.Context, m topic.Message[[]byte, []byte]) (topic.Records, error) {
 				return topic.Records{out.Record(m.Key, m.Value)}, nil
@@ -77,10 +89,7 @@ func runMap(delivery runtime.Delivery) func(ctx context.Context, p *place, run i
 }
 
 // flow runs one function until it has handled all of the input.
-func (p *place) flow(ctx context.Context, run int, output string, c config) (r result, err error) {
-	if err := p.create(ctx, output); err != nil {
-		return r, err
-	}
+func (p *place) flow(ctx context.Context, run int, c config) (r result, err error) {
 	f, err := c.Compile()
 	if err != nil {
 		return r, err

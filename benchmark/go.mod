@@ -3,6 +3,7 @@ module github.com/kappaflows/flows/benchmark
 go 1.26.0
 
 require (
+	github.com/HdrHistogram/hdrhistogram-go v1.4.0
 	github.com/IBM/sarama v1.61.1
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/kappaflows/flows v0.0.0

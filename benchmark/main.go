@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"time"
 )
 
 // settings are what a measurement is of.
@@ -25,13 +26,15 @@ type settings struct {
 	partitions int
 	runs       int
 	batch      int
+	rate       int
+	duration   time.Duration
 	contenders string
 	profile    string
 }
 
 func main() {
 	var s settings
-	flag.StringVar(&s.work, "work", "count", "what is measured: count or map")
+	flag.StringVar(&s.work, "work", "count", "what is measured: count, map or latency")
 	flag.IntVar(&s.messages, "messages", 3_000_000, "messages a run")
 	flag.IntVar(&s.keys, "keys", 100_000, "distinct keys")
 	flag.StringVar(&s.keyShape, "distribution", "uniform", "how messages spread over keys: uniform, zipf, hot or new")
@@ -39,6 +42,8 @@ func main() {
 	flag.IntVar(&s.partitions, "partitions", 4, "partitions of each topic")
 	flag.IntVar(&s.runs, "runs", 5, "runs of each contender")
 	flag.IntVar(&s.batch, "batch", 0, "messages of a batch; 0 is the default")
+	flag.IntVar(&s.rate, "rate", 1000, "messages a second, for latency")
+	flag.DurationVar(&s.duration, "duration", 20*time.Second, "how long latency is measured, after a warm-up")
 	flag.StringVar(&s.contenders, "contenders", "", "which contenders, separated by commas; all unless set")
 	flag.StringVar(&s.profile, "cpuprofile", "", "write a CPU profile of the last run to this file")
 	flag.Parse()
@@ -52,15 +57,21 @@ func main() {
 
 // measure runs every contender of the work in turns and prints what came of it.
 func measure(ctx context.Context, s settings) (err error) {
-	field, err := contendersOf(s)
-	if err != nil {
-		return err
-	}
 	p, err := openPlace(ctx, s)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.close()) }()
+	if s.work == "latency" {
+		return measureLatency(ctx, p)
+	}
+	field, err := contendersOf(s)
+	if err != nil {
+		return err
+	}
+	if err := p.fill(ctx); err != nil {
+		return err
+	}
 	fmt.Printf("%s, %d messages of %d bytes, %s over %d keys, %d partitions, %d runs\n", s.work, s.messages, s.size, s.keyShape, s.keys, s.partitions, s.runs)
 	results := make([][]result, len(field))
 	for run := range s.runs {

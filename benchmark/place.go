@@ -45,9 +45,6 @@ func openPlace(ctx context.Context, s settings) (*place, error) {
 		return nil, errors.Join(err, p.close())
 	}
 	p.client, p.admin = client, kadm.NewClient(client)
-	if err := p.fill(ctx); err != nil {
-		return nil, errors.Join(err, p.close())
-	}
 	return p, nil
 }
 

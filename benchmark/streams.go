@@ -24,29 +24,38 @@ const (
 // runStreams returns the work done by Kafka Streams: 2 threads, RocksDB, no cache, with the jars that Maven fetches.
 func runStreams(work, guarantee string) func(context.Context, *place, int) (result, error) {
 	return func(ctx context.Context, p *place, run int) (result, error) {
-		jars, err := streamsJars(ctx)
+		output := p.name("streams-"+work+"-"+guarantee, run)
+		if err := p.create(ctx, output); err != nil {
+			return result{}, err
+		}
+		command, end, err := p.streams(ctx, work, guarantee, output, p.settings.messages, p.input)
 		if err != nil {
 			return result{}, err
 		}
-		name := p.name("streams-"+work+"-"+guarantee, run)
-		if err := p.create(ctx, name); err != nil {
-			return result{}, err
-		}
-		states, err := os.MkdirTemp("", "streams")
+		defer end()
+		printed, err := command.Output()
 		if err != nil {
 			return result{}, err
 		}
-		defer os.RemoveAll(states)
-		command := exec.CommandContext(ctx, "java", "-Xmx1g", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error",
-			"-cp", filepath.Join(jars, "*"), filepath.Join("streams", "Streams.java"),
-			work, strings.Join(p.brokers, ","), name, guarantee, states, strconv.Itoa(p.settings.messages), name, p.input)
-		command.Stderr = os.Stderr
-		output, err := command.Output()
-		if err != nil {
-			return result{}, err
-		}
-		return streamsResult(p.settings.messages, string(output), command.ProcessState)
+		return streamsResult(p.settings.messages, string(printed), command.ProcessState)
 	}
+}
+
+// streams returns the program, not started, and what deletes its files.
+func (p *place) streams(ctx context.Context, work, guarantee, output string, messages int, inputs ...string) (*exec.Cmd, func(), error) {
+	jars, err := streamsJars(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	states, err := os.MkdirTemp("", "streams")
+	if err != nil {
+		return nil, nil, err
+	}
+	arguments := []string{"-Xmx1g", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-cp", filepath.Join(jars, "*"), filepath.Join("streams", "Streams.java"),
+		work, strings.Join(p.brokers, ","), output, guarantee, states, strconv.Itoa(messages), output}
+	command := exec.CommandContext(ctx, "java", append(arguments, inputs...)...)
+	command.Stderr = os.Stderr
+	return command, func() { _ = os.RemoveAll(states) }, nil
 }
 
 func streamsResult(messages int, output string, state *os.ProcessState) (result, error) {
