@@ -1,0 +1,225 @@
+package oracle
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"pgregory.net/rapid"
+
+	"github.com/kappaflows/flows/internal/services"
+)
+
+// output is one output of a word count.
+type output struct {
+	key string
+	n   int
+}
+
+// world is what a word count leaves behind.
+type world struct {
+	inputs  []string
+	outputs []output
+	rows    map[string]int64
+}
+
+// right is what a word count without faults leaves behind.
+func right(inputs []string) world {
+	w := world{inputs: inputs, rows: map[string]int64{}}
+	for _, key := range inputs {
+		w.rows[key]++
+		w.outputs = append(w.outputs, output{key, int(w.rows[key])})
+	}
+	return w
+}
+
+func (w world) judge() Report {
+	var c Counting
+	for _, key := range w.inputs {
+		c.Input(key)
+	}
+	for _, o := range w.outputs {
+		c.Output(o.key, strconv.Itoa(o.n))
+	}
+	for key, n := range w.rows {
+		c.Row(key, n)
+	}
+	return c.Report()
+}
+
+func inputs() *rapid.Generator[[]string] {
+	return rapid.SliceOfN(rapid.StringMatching(`[a-d]`), 1, 40)
+}
+
+func TestNothingIsWrong(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		w := right(inputs().Draw(r, "inputs"))
+		report := w.judge()
+		require.True(r, report.Clean(), report)
+		require.Equal(r, len(w.inputs), report.Inputs)
+		require.Equal(r, len(w.inputs), report.Outputs)
+	})
+}
+
+// corruptions are what may go wrong, each with what the oracle must say.
+var corruptions = map[string]struct {
+	corrupt func(*rapid.T, *world, int)
+	want    Faults
+}{
+	"an output is lost": {func(_ *rapid.T, w *world, at int) {
+		w.outputs = slices.Delete(w.outputs, at, at+1)
+	}, Faults{Lost: 1}},
+	"an output is doubled": {func(r *rapid.T, w *world, at int) {
+		to := rapid.IntRange(at, len(w.outputs)).Draw(r, "to")
+		w.outputs = slices.Insert(w.outputs, to, w.outputs[at])
+	}, Faults{Doubled: 1}},
+	"an input is counted twice": {func(_ *rapid.T, w *world, at int) {
+		key := w.outputs[at].key
+		w.rows[key]++
+		w.outputs = append(w.outputs, output{key, int(w.rows[key])})
+	}, Faults{Doubled: 1, Wrong: 1}},
+	"a row is one short": {func(_ *rapid.T, w *world, at int) {
+		w.rows[w.outputs[at].key]--
+	}, Faults{Wrong: 1}},
+	"a row is missing": {func(_ *rapid.T, w *world, at int) {
+		delete(w.rows, w.outputs[at].key)
+	}, Faults{Wrong: 1}},
+	"a row is too many": {func(_ *rapid.T, w *world, _ int) {
+		w.rows["z"] = 1
+	}, Faults{Wrong: 1}},
+	"an output of a key that never came in": {func(_ *rapid.T, w *world, _ int) {
+		w.outputs = append(w.outputs, output{"z", 1})
+	}, Faults{Doubled: 1}},
+	"an output that counts from zero": {func(_ *rapid.T, w *world, at int) {
+		w.outputs = slices.Insert(w.outputs, at, output{w.outputs[at].key, 0})
+	}, Faults{Wrong: 1}},
+}
+
+func TestCorruptionsAreFound(t *testing.T) {
+	for name, corruption := range corruptions {
+		t.Run(name, func(t *testing.T) {
+			rapid.Check(t, func(r *rapid.T) {
+				w := right(inputs().Draw(r, "inputs"))
+				corruption.corrupt(r, &w, rapid.IntRange(0, len(w.outputs)-1).Draw(r, "at"))
+				report := w.judge()
+				require.Equal(r, corruption.want, report.Faults, report)
+				require.Len(r, report.Keys, 1)
+			})
+		})
+	}
+}
+
+// TestSwappedOutputsAreFound: where two outputs of one key change places, each that now comes behind a larger one is reordered.
+func TestSwappedOutputsAreFound(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		w := right(append(inputs().Draw(r, "inputs"), "a", "a"))
+		var at []int
+		for i, o := range w.outputs {
+			if o.key == "a" {
+				at = append(at, i)
+			}
+		}
+		first := rapid.IntRange(0, len(at)-2).Draw(r, "first")
+		second := rapid.IntRange(first+1, len(at)-1).Draw(r, "second")
+		w.outputs[at[first]], w.outputs[at[second]] = w.outputs[at[second]], w.outputs[at[first]]
+		require.Equal(r, Faults{Reordered: second - first}, w.judge().Faults)
+	})
+}
+
+func TestWordsThatAreCopied(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		words := inputs().Draw(r, "words")
+		lost := rapid.IntRange(0, len(words)).Draw(r, "lost")
+		var c Copying
+		for _, word := range words {
+			c.Input("  " + word + "\tand ")
+			c.Output(word)
+			c.Output("and")
+		}
+		require.True(r, c.Report().Clean())
+		for _, word := range words[:lost] {
+			c.Input(word)
+		}
+		require.Equal(r, Faults{Lost: lost}, c.Report().Faults)
+		c.Output("unheard of")
+		c.Output("unheard of")
+		require.Equal(r, Faults{Lost: lost, Doubled: 2}, c.Report().Faults)
+		require.Equal(r, Faults{Doubled: 2}, c.Report().Keys["unheard of"])
+	})
+}
+
+func TestReportsNameKeys(t *testing.T) {
+	r := newReport(3, 2)
+	for i := range shown + 2 {
+		r.add("key-"+strconv.Itoa(100+i), Faults{Lost: 1})
+	}
+	r.add("fine", Faults{})
+	text := r.String()
+	require.Contains(t, text, "inputs 3, outputs 2: lost 22, doubled 0, reordered 0, wrong 0\n  \"key-100\": lost 1")
+	require.Contains(t, text, "and 2 more keys")
+}
+
+// TestProgram runs the program on a real broker and database: first with nothing wrong, then with one more output.
+func TestProgram(t *testing.T) {
+	o := Oracle{Brokers: []string{services.NewBroker(t).Addr()}, Database: services.Postgres(t)}
+	client, err := o.Client()
+	require.NoError(t, err)
+	defer client.Close()
+	admin := kadm.NewClient(client)
+	_, err = admin.CreateTopics(t.Context(), 2, 1, nil, "lines", "words", "counts")
+	require.NoError(t, err)
+	w := right([]string{"a", "b", "a", "a"})
+	produce(t, client, "lines", "1", "a b")
+	produce(t, client, "lines", "2", "a a")
+	for _, word := range w.inputs {
+		produce(t, client, "words", word, word)
+	}
+	for _, o := range w.outputs {
+		produce(t, client, "counts", o.key, strconv.Itoa(o.n))
+	}
+	connection, err := pgx.Connect(t.Context(), o.Database)
+	require.NoError(t, err)
+	defer connection.Close(t.Context())
+	_, err = connection.Exec(t.Context(), "create table word_count (key text, state bytea); insert into word_count values ('a', '3'), ('b', '1')")
+	require.NoError(t, err)
+
+	program := filepath.Join(t.TempDir(), "oracle")
+	built, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "./cmd/oracle").CombinedOutput()
+	require.NoError(t, err, "%s", built)
+	run := func() (string, int) {
+		command := exec.CommandContext(t.Context(), program)
+		command.Env = append(os.Environ(), "KAFKA_BROKERS="+o.Brokers[0], "POSTGRES_URL="+o.Database)
+		printed, err := command.CombinedOutput()
+		if err != nil {
+			require.IsType(t, &exec.ExitError{}, err)
+		}
+		return string(printed), command.ProcessState.ExitCode()
+	}
+	printed, status := run()
+	require.Zero(t, status, printed)
+	require.Equal(t, "words: inputs 4, outputs 4: lost 0, doubled 0, reordered 0, wrong 0\n"+
+		"counts: inputs 4, outputs 4: lost 0, doubled 0, reordered 0, wrong 0\n", printed)
+
+	produce(t, client, "counts", "a", "2")
+	printed, status = run()
+	require.Equal(t, 1, status, printed)
+	require.Contains(t, printed, "\n  \"a\": lost 0, doubled 1, reordered 0, wrong 0\n")
+	_, err = connection.Exec(t.Context(), "drop table word_count")
+	require.NoError(t, err)
+	printed, status = run()
+	require.Equal(t, 2, status, printed)
+	require.Contains(t, printed, "oracle: read table word_count")
+}
+
+func produce(t *testing.T, client *kgo.Client, topic, key, value string) {
+	t.Helper()
+	record := &kgo.Record{Topic: topic, Key: []byte(key), Value: []byte(value)}
+	require.NoError(t, client.ProduceSync(t.Context(), record).FirstErr())
+}

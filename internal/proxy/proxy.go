@@ -1,0 +1,179 @@
+// Package proxy is a small TCP proxy that does to connections what networks do: it cuts, delays and stalls them, and loses
+// answers. Tests put it between a program and its broker or database. It knows nothing of what is said over the connections.
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+)
+
+// Proxy accepts connections and forwards each to one address. It is for use by several goroutines at once.
+type Proxy struct {
+	listener net.Listener
+	running  sync.WaitGroup
+
+	mutex  sync.Mutex
+	target string
+	links  map[*link]struct{}
+	delay  time.Duration
+	// passing is closed while bytes pass.
+	passing chan struct{}
+	// losing is how many answers are still to be lost, to requests of at least so many bytes.
+	losing, least int
+	lost          int
+	closed        bool
+}
+
+// Start starts a proxy on a free port of the loopback interface. Until Forward names a target it cuts every connection.
+func Start() (*Proxy, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("proxy: %w", err)
+	}
+	p := &Proxy{listener: listener, links: map[*link]struct{}{}, passing: make(chan struct{})}
+	close(p.passing)
+	p.running.Go(p.accept)
+	return p, nil
+}
+
+// Addr is where the proxy accepts connections.
+func (p *Proxy) Addr() string { return p.listener.Addr().String() }
+
+// Forward sets where new connections lead to, as host:port.
+func (p *Proxy) Forward(target string) {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	p.target = target
+}
+
+// Cut closes all connections and returns how many.
+func (p *Proxy) Cut() int {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	n := len(p.links)
+	for l := range p.links {
+		l.close()
+	}
+	return n
+}
+
+// Delay holds what is sent, in both directions, for so long; 0 ends that.
+func (p *Proxy) Delay(delay time.Duration) {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	p.delay = delay
+}
+
+// Stall lets nothing pass: connections stay, and are made, but nothing comes through. Resume ends it, and then
+// everything arrives.
+func (p *Proxy) Stall() {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	select {
+	case <-p.passing:
+		p.passing = make(chan struct{})
+	default: // It is stalled already.
+	}
+}
+
+// Resume ends a Stall.
+func (p *Proxy) Resume() {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	select {
+	case <-p.passing:
+	default:
+		close(p.passing)
+	}
+}
+
+// LoseAnswers makes the next n requests of at least so many bytes lose their answers: the request passes, and its
+// connection is cut when the answer comes. 0 ends that.
+func (p *Proxy) LoseAnswers(n, least int) {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	p.losing, p.least = n, least
+}
+
+// Lost returns how many answers were lost.
+func (p *Proxy) Lost() int {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	return p.lost
+}
+
+// Close ends the proxy and all connections, and waits until they are gone.
+func (p *Proxy) Close() error {
+	p.mutex.Lock()
+	p.closed = true
+	p.mutex.Unlock()
+	err := p.listener.Close()
+	p.Cut()
+	p.running.Wait()
+	return err
+}
+
+func (p *Proxy) accept() {
+	for {
+		client, err := p.listener.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			time.Sleep(10 * time.Millisecond) // Too many open files, or a client that is gone already.
+			continue
+		}
+		p.running.Go(func() { p.serve(client) })
+	}
+}
+
+func (p *Proxy) serve(client net.Conn) {
+	defer client.Close()
+	p.mutex.Lock()
+	target := p.target
+	p.mutex.Unlock()
+	server, err := net.DialTimeout("tcp", target, 5*time.Second)
+	if err != nil {
+		return // What the client sees is what it would see of a server that is away.
+	}
+	defer server.Close()
+	l := &link{proxy: p, client: client, server: server, done: make(chan struct{})}
+	p.mutex.Lock()
+	if p.closed {
+		p.mutex.Unlock()
+		return
+	}
+	p.links[l] = struct{}{}
+	p.mutex.Unlock()
+	l.run()
+	p.mutex.Lock()
+	delete(p.links, l)
+	p.mutex.Unlock()
+}
+
+// loses says whether the answer to a request is to be lost.
+func (p *Proxy) loses(request []byte) bool {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	if p.losing == 0 || len(request) < p.least {
+		return false
+	}
+	p.losing--
+	return true
+}
+
+func (p *Proxy) countLost() {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	p.lost++
+}
+
+// weather is what a connection has to go through now.
+func (p *Proxy) weather() (delay time.Duration, passing <-chan struct{}) {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	return p.delay, p.passing
+}
