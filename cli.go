@@ -30,13 +30,13 @@ type commandLine struct {
 
 	DeadLetter deadLetterCommand `cmd:"" help:"List, show, retry and drop messages that a function could not be applied to."`
 	Deploy     deployCommand     `cmd:"" help:"Print what runs the app on containers, one for each function."`
-	Migrate    migrateCommand    `cmd:"" help:"Create and migrate the tables of the functions."`
+	Migrate    migrateCommand    `cmd:"" help:"Create and change the tables of the functions, and create the topics of their own."`
 	Health     healthCommand     `cmd:"" help:"Ask the app on this machine whether it is ready."`
 	Version    versionCommand    `cmd:"" help:"Print the version of this program and of what it is built with."`
 }
 
 // builtinCommands are the names that the app's own commands can't have.
-var builtinCommands = []string{"run", "list", "graph", "topics", "produce", "listen", "version", "help", "lag", "state", "reset", "dead-letter", "deploy", "migrate", "health"}
+var builtinCommands = []string{"run", "list", "graph", "topics", "migrate", "produce", "listen", "version", "help", "lag", "state", "reset", "dead-letter", "deploy", "health"}
 
 // globalFlags are for every command. A flag decides over its environment variable.
 type globalFlags struct {
@@ -181,7 +181,7 @@ func (a *App) exampleTopics() (first, last string) {
 	if err != nil {
 		return "topic", "topic"
 	}
-	specs := specsOf(functions)
+	specs := allSpecs(withParts(functions))
 	return specs[0].Name, specs[len(specs)-1].Name
 }
 

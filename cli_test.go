@@ -36,7 +36,7 @@ func TestWrongUsageIsOneLineAndStatusTwo(t *testing.T) {
 		"produce nowhere":                       `no function uses a topic "nowhere"; there are lines, words, counts`,
 		"produce lines --rate=-1":               `produce: --rate takes a number above 0; see NAME --help`,
 		"produce lines --key=a --key-separator": `--key-separator: expected string value but got "EOL" (<EOL>); see NAME --help`,
-		"listen nowhere":                        `no function uses a topic "nowhere"; there are lines, words, counts`,
+		"listen nowhere":                        `no function uses a topic "nowhere"; there are lines, words, counts, split.dead-letter, count.dead-letter`,
 		"listen lines --partition=2":            `topic lines has partitions 0 to 1`,
 		"run --log-level=loud":                  `--log-level: "loud" is no level; debug, info, warn and error are; see NAME --help`,
 	} {
@@ -94,9 +94,11 @@ func TestTopicsCreateCreatesWhatIsMissing(t *testing.T) {
 	p := wordcount(log)
 	status, stdout, stderr := p.run(t, "topics", "create", "--partitions=2")
 	require.Equal(t, 0, status, stderr)
-	require.Equal(t, "lines: created, 2 partitions\nwords: exists, 3 partitions\ncounts: created, 2 partitions\n", stdout)
+	require.Equal(t, "lines: created, 2 partitions\nwords: exists, 3 partitions\ncounts: created, 2 partitions\n"+
+		"split.dead-letter: created, 2 partitions\ncount.dead-letter: created, 3 partitions\n", stdout)
 	_, stdout, _ = p.run(t, "topics", "create")
-	require.Equal(t, "lines: exists, 2 partitions\nwords: exists, 3 partitions\ncounts: exists, 2 partitions\n", stdout)
+	require.Equal(t, "lines: exists, 2 partitions\nwords: exists, 3 partitions\ncounts: exists, 2 partitions\n"+
+		"split.dead-letter: exists, 2 partitions\ncount.dead-letter: exists, 3 partitions\n", stdout)
 }
 
 func TestProduceAndListen(t *testing.T) {

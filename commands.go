@@ -37,7 +37,7 @@ func (*listCommand) Run(in *Invocation) error {
 	_, _ = fmt.Fprintln(table, "FUNCTION\tKIND\tREADS\tWRITES\tTABLE\tDELIVERY")
 	for _, f := range graph.Functions {
 		_, _ = fmt.Fprintln(table, strings.Join([]string{
-			f.Name, f.Kind, listed(f.reads()), listed(f.Outputs), listed([]string{f.Table}), f.Delivery,
+			f.Name, f.Kind, listed(f.reads()), listed(f.Outputs), listed(f.tables()), f.Delivery,
 		}, "\t"))
 	}
 	return table.Flush()
@@ -79,7 +79,7 @@ func (c *graphCommand) Run(in *Invocation) error {
 }
 
 type topicsCommand struct {
-	Create topicsCreateCommand `cmd:"" help:"Create the declared topics that do not exist; leave those that do as they are."`
+	Create topicsCreateCommand `cmd:"" help:"Create the topics that do not exist, those of the functions' own among them; leave those that do as they are."`
 }
 
 type topicsCreateCommand struct {
@@ -97,15 +97,26 @@ func (c *topicsCreateCommand) Validate() error {
 
 // Run creates the topics and reports each.
 func (c *topicsCreateCommand) Run(ctx context.Context, in *Invocation) error {
-	functions, err := in.App.compile()
+	compiled, err := in.App.compile()
 	if err != nil {
 		return err
 	}
+	functions := withParts(compiled)
 	d, err := in.openLog(ctx)
 	if err != nil {
 		return err
 	}
-	topics, err := createTopics(ctx, d.log, specsOf(functions), topicDefaults{partitions: c.Partitions, replicas: c.Replicas})
+	topics, err := createTopics(ctx, d.log, declaredSpecs(functions), topicDefaults{partitions: c.Partitions, replicas: c.Replicas})
+	in.report(topics)
+	if err == nil {
+		topics, err = createOwnTopics(ctx, d.log, functions, c.Replicas)
+		in.report(topics)
+	}
+	return closeAfter(err, d)
+}
+
+// report prints a line a topic.
+func (in *Invocation) report(topics []createdTopic) {
 	for _, topic := range topics {
 		what := "exists"
 		if topic.created {
@@ -113,15 +124,19 @@ func (c *topicsCreateCommand) Run(ctx context.Context, in *Invocation) error {
 		}
 		_, _ = fmt.Fprintf(in.Stdout, "%s: %s, %d partitions\n", topic.Name, what, topic.Partitions)
 	}
-	return closeAfter(err, d)
 }
 
 // openLog opens the log alone, for commands that look at topics or fill them.
 func (in *Invocation) openLog(ctx context.Context) (*drivers, error) {
+	return in.openDrivers(ctx, false)
+}
+
+// openDrivers opens the log, and the store where it is needed, for commands that are of no use without what is in them.
+func (in *Invocation) openDrivers(ctx context.Context, withStore bool) (*drivers, error) {
 	if in.Settings.Embedded() && in.Settings.DataDir == "" {
 		return nil, usagef("KAFKA_BROKERS is not set, and an embedded log without DATA_DIR is empty and gone at the end")
 	}
-	return in.App.open(ctx, &in.Settings, false)
+	return in.App.open(ctx, &in.Settings, withStore)
 }
 
 type versionCommand struct{}

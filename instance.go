@@ -75,19 +75,25 @@ func (i *Instance) open(ctx context.Context, open opener) (err error) {
 	return i.openRoutes()
 }
 
-// prepare makes the tables, and the topics where that is ours to do, and checks that the others are there.
+// prepare makes the tables and the topics of the functions' own, and the others where that is ours to do; else it checks
+// that they are there.
 func (i *Instance) prepare(ctx context.Context) error {
-	if i.drivers.store != nil {
-		if err := i.drivers.store.Migrate(ctx, tablesOf(i.functions)); err != nil {
+	if err := i.drivers.migrate(ctx, i.functions); err != nil {
+		return err
+	}
+	declared := declaredSpecs(i.functions)
+	ready := func() error { return requireTopics(ctx, i.drivers.log, declared) }
+	if i.settings.Embedded() {
+		ready = func() error {
+			_, err := createTopics(ctx, i.drivers.log, declared, topicDefaults{partitions: embeddedPartitions})
 			return err
 		}
 	}
-	specs := specsOf(i.functions)
-	if i.settings.Embedded() {
-		_, err := createTopics(ctx, i.drivers.log, specs, topicDefaults{partitions: embeddedPartitions})
+	if err := ready(); err != nil {
 		return err
 	}
-	return requireTopics(ctx, i.drivers.log, specs)
+	_, err := createOwnTopics(ctx, i.drivers.log, i.functions, 0)
+	return err
 }
 
 // needStore says whether one of the functions keeps something in a store.
@@ -98,15 +104,6 @@ func needStore(functions []*runtime.Function) bool {
 		}
 	}
 	return false
-}
-
-func tablesOf(functions []*runtime.Function) (tables []runtime.StateTable) {
-	for _, f := range functions {
-		if f.State != nil {
-			tables = append(tables, f.State.Table)
-		}
-	}
-	return tables
 }
 
 // Run runs the functions, and serves HTTP, until ctx is done; then it drains and returns nil. Where a function fails it

@@ -32,7 +32,7 @@ func (*listenCommand) Help() string {
 
 // Run prints messages until it has all that was asked for, or is told to stop.
 func (c *listenCommand) Run(ctx context.Context, in *Invocation) error {
-	spec, err := in.App.topic(c.Topic)
+	spec, err := in.App.topic(c.Topic, allSpecs)
 	if err != nil {
 		return err
 	}

@@ -38,7 +38,7 @@ func (c *produceCommand) Validate() error {
 
 // Run appends the lines and reports how many.
 func (c *produceCommand) Run(ctx context.Context, in *Invocation) error {
-	spec, err := in.App.topic(c.Topic)
+	spec, err := in.App.topic(c.Topic, declaredSpecs)
 	if err != nil {
 		return err
 	}
@@ -85,14 +85,14 @@ func (c *produceCommand) produce(ctx context.Context, in *Invocation, d *drivers
 // flushTimeout bounds how long the end of produce waits for the broker.
 const flushTimeout = 5 * time.Second
 
-// topic returns the topic of a name that a function declares.
-func (a *App) topic(name string) (*topic.Spec, error) {
+// topic returns the topic of a name, of those that specs takes of the app's functions.
+func (a *App) topic(name string, specs func([]*runtime.Function) []*topic.Spec) (*topic.Spec, error) {
 	functions, err := a.compile()
 	if err != nil {
 		return nil, err
 	}
 	var names []string
-	for _, spec := range specsOf(functions) {
+	for _, spec := range specs(withParts(functions)) {
 		if spec.Name == name {
 			return spec, nil
 		}

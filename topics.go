@@ -59,6 +59,24 @@ func createTopics(ctx context.Context, log runtime.Log, specs []*topic.Spec, def
 	return describeTopics(ctx, log, specs, created)
 }
 
+// createOwnTopics creates those of the functions' own topics that do not exist, and returns what each of them then is.
+func createOwnTopics(ctx context.Context, log runtime.Log, functions []*runtime.Function, replicas int16) ([]createdTopic, error) {
+	specs := ownSpecs(functions)
+	missing, err := missingTopics(ctx, log, specs)
+	if err != nil {
+		return nil, err
+	}
+	created := make(map[string]bool, len(missing))
+	for _, spec := range missing {
+		created[spec.Name] = true
+	}
+	err = whenAvailable(ctx, func() error { return runtime.CreateOwnTopics(ctx, log, replicas, functions...) })
+	if err != nil {
+		return nil, fmt.Errorf("cannot create the topics of the functions' own: %w", err)
+	}
+	return describeTopics(ctx, log, specs, created)
+}
+
 func describeTopics(ctx context.Context, log runtime.Log, specs []*topic.Spec, created map[string]bool) ([]createdTopic, error) {
 	var all []createdTopic
 	for _, spec := range specs {

@@ -24,7 +24,8 @@ func (a *App) Validate() error {
 	return err
 }
 
-// compile makes runtime functions of the app's and checks each of them and how they fit together.
+// compile makes runtime functions of the app's and checks each of them and how they fit together. Parts are in the
+// functions that they belong to.
 func (a *App) compile() ([]*runtime.Function, error) {
 	var functions []*runtime.Function
 	var problems []string
@@ -43,10 +44,11 @@ func (a *App) compile() ([]*runtime.Function, error) {
 	if len(a.functions) == 0 {
 		problems = append(problems, "the app has no functions")
 	}
-	problems = append(problems, sharedNames(functions)...)
-	problems = append(problems, sharedTables(functions)...)
-	problems = append(problems, sharedRoutes(functions)...)
-	problems = append(problems, differentTopics(functions)...)
+	all := withParts(functions)
+	problems = append(problems, sharedNames(all)...)
+	problems = append(problems, sharedTables(all)...)
+	problems = append(problems, sharedRoutes(all)...)
+	problems = append(problems, differentTopics(all)...)
 	problems = append(problems, a.commandProblems()...)
 	if len(problems) > 0 {
 		return nil, &InvalidError{Problems: problems}
@@ -75,6 +77,7 @@ func sharedNames(functions []*runtime.Function) (problems []string) {
 	return problems
 }
 
+// sharedTables finds tables of states that something else is in, too. Tables of rows may have several functions.
 func sharedTables(functions []*runtime.Function) (problems []string) {
 	owners := map[string]*runtime.Function{}
 	for _, f := range functions {
@@ -86,6 +89,13 @@ func sharedTables(functions []*runtime.Function) (problems []string) {
 			continue
 		}
 		owners[f.State.Table.Name] = f
+	}
+	for _, f := range functions {
+		for _, table := range f.Tables {
+			if owner, taken := owners[rowTableName(table)]; taken {
+				problems = append(problems, problem(f, "Tables", "%q is the table of function %q's states", rowTableName(table), owner.Name))
+			}
+		}
 	}
 	return problems
 }
@@ -157,25 +167,6 @@ func (a *App) commandProblems() (problems []string) {
 		taken = append(taken, c.Name)
 	}
 	return problems
-}
-
-// choose returns the functions of these names, in the app's order; all where there are no names.
-func choose(functions []*runtime.Function, names []string) ([]*runtime.Function, error) {
-	if len(names) == 0 {
-		return functions, nil
-	}
-	var known []string
-	for _, f := range functions {
-		known = append(known, f.Name)
-	}
-	for _, name := range names {
-		if !slices.Contains(known, name) {
-			return nil, usagef("no function is called %q; there are %s", name, strings.Join(known, ", "))
-		}
-	}
-	return slices.DeleteFunc(slices.Clone(functions), func(f *runtime.Function) bool {
-		return !slices.Contains(names, f.Name)
-	}), nil
 }
 
 // specsOf returns the topics that the functions declare, each once, in order of declaration.

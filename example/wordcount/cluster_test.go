@@ -81,7 +81,8 @@ func TestOnACluster(t *testing.T) {
 
 	status, stdout, stderr := run(t, c.settings, "topics", "create", "--partitions=3")
 	require.Equal(t, 0, status, stderr)
-	require.Equal(t, "lines: created, 3 partitions\nwords: created, 3 partitions\ncounts: created, 3 partitions\n", stdout)
+	require.Equal(t, "lines: created, 3 partitions\nwords: created, 3 partitions\ncounts: created, 3 partitions\n"+
+		"split.dead-letter: created, 3 partitions\ncount.dead-letter: created, 3 partitions\n", stdout)
 
 	c.produce(t, "a b a c", 5000)
 	split, count := start(t, c.settings, "run", "split"), start(t, c.settings, "run", "count")
