@@ -137,7 +137,20 @@ func (a *App) execute(ctx context.Context, args []string, in *Invocation) error 
 	}
 	in.Logger = newLogger(in.Stderr, grammar.LogFormat, grammar.LogLevel.Level)
 	in.Settings.Logger = in.Logger
+	if own := a.ownCommand(parsed); own != nil {
+		return own.Run(ctx, in)
+	}
 	return parsed.Run(in)
+}
+
+// ownCommand returns the command of the app's own that has flags and was called, nil where it was another.
+func (a *App) ownCommand(called *kong.Context) *Command {
+	for i, command := range a.commands {
+		if selected := called.Selected(); command.Flags != nil && selected != nil && selected.Name == command.Name {
+			return &a.commands[i]
+		}
+	}
+	return nil
 }
 
 const helpText = `Kafka dataflows as typed functions, exactly once.
@@ -170,7 +183,11 @@ func (a *App) parser(ctx context.Context, grammar *commandLine, in *Invocation, 
 		}
 	}
 	for _, command := range a.commands {
-		options = append(options, kong.DynamicCommand(command.Name, command.Help, "", &ownCommand{run: command.Run}))
+		grammar := command.Flags
+		if grammar == nil {
+			grammar = &ownArguments{run: command.Run}
+		}
+		options = append(options, kong.DynamicCommand(command.Name, command.Help, "", grammar))
 	}
 	return kong.New(grammar, options...)
 }
@@ -185,15 +202,15 @@ func (a *App) exampleTopics() (first, last string) {
 	return specs[0].Name, specs[len(specs)-1].Name
 }
 
-// ownCommand is a command of the app's own.
-type ownCommand struct {
+// ownArguments is a command of the app's own without flags.
+type ownArguments struct {
 	Args []string `arg:"" optional:"" help:"Arguments of the command."`
 
 	run func(context.Context, *Invocation) error
 }
 
 // Run does the command.
-func (c *ownCommand) Run(ctx context.Context, in *Invocation) error {
+func (c *ownArguments) Run(ctx context.Context, in *Invocation) error {
 	in.Args = c.Args
 	return c.run(ctx, in)
 }

@@ -216,6 +216,32 @@ func TestAnAppsOwnCommandGetsItsArguments(t *testing.T) {
 	require.Equal(t, name()+": it failed:; in two lines\n", stderr)
 }
 
+func TestAnAppsOwnCommandHasFlags(t *testing.T) {
+	flags := struct {
+		Rate  float64  `default:"1.5" help:"How many a second."`
+		Files []string `arg:"" optional:"" help:"Files."`
+	}{}
+	called := 0
+	p := wordcount(newLog(t))
+	p.app.With(flows.Command{Name: "generate", Help: "Make some.", Flags: &flags, Run: func(context.Context, *flows.Invocation) error {
+		called++
+		return nil
+	}})
+	status, _, stderr := p.run(t, "generate", "--rate=7", "a", "b")
+	require.Equal(t, 0, status, stderr)
+	require.Equal(t, 1, called)
+	require.InDelta(t, 7, flags.Rate, 0)
+	require.Equal(t, []string{"a", "b"}, flags.Files)
+	_, stdout, _ := p.run(t, "generate", "--help")
+	require.Contains(t, stdout, "How many a second.")
+	status, _, stderr = p.run(t, "generate", "--rate=fast")
+	require.Equal(t, 2, status)
+	require.Contains(t, stderr, "--rate: ")
+	status, _, _ = p.run(t, "list")
+	require.Equal(t, 0, status)
+	require.Equal(t, 1, called)
+}
+
 func TestFlagsDecideOverTheEnvironment(t *testing.T) {
 	t.Setenv("KAFKA_BROKERS", "elsewhere:9092,other:9092")
 	t.Setenv("HTTP_ADDR", "off")

@@ -49,6 +49,9 @@ type Command struct {
 	Name, Help string
 	// Run does it. Its error is the process's: status 1 and one line.
 	Run func(ctx context.Context, invocation *Invocation) error
+	// Flags, where set, is a pointer to a struct whose fields are the command's flags and arguments, with the tags of
+	// github.com/alecthomas/kong; they are filled when Run is called. Without it the command takes arguments of any number.
+	Flags any
 }
 
 // Invocation is one call of the program, for a Command.
@@ -56,7 +59,7 @@ type Invocation struct {
 	App *App
 	// Settings are what the environment and the flags say.
 	Settings Settings
-	// Args are the command's own arguments.
+	// Args are the command's own arguments, where it has no Flags.
 	Args   []string
 	Stdin  io.Reader
 	Stdout io.Writer

@@ -3,6 +3,7 @@ package flows
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -161,12 +162,19 @@ func (a *App) commandProblems() (problems []string) {
 		switch {
 		case c.Name == "" || strings.ContainsAny(c.Name, " -\t\n") || c.Run == nil:
 			problems = append(problems, fmt.Sprintf("command %q: it needs a name of one word, and Run", c.Name))
+		case c.Flags != nil && !pointsToStruct(c.Flags):
+			problems = append(problems, fmt.Sprintf("command %q: Flags is no pointer to a struct", c.Name))
 		case slices.Contains(taken, c.Name):
 			problems = append(problems, fmt.Sprintf("command %q: there is another command of this name", c.Name))
 		}
 		taken = append(taken, c.Name)
 	}
 	return problems
+}
+
+func pointsToStruct(v any) bool {
+	value := reflect.ValueOf(v)
+	return value.Kind() == reflect.Pointer && !value.IsNil() && value.Elem().Kind() == reflect.Struct
 }
 
 // specsOf returns the topics that the functions declare, each once, in order of declaration.

@@ -58,10 +58,12 @@ func TestCommandsNeedNamesOfTheirOwn(t *testing.T) {
 	err := flows.New(splitConfig).With(
 		flows.Command{Name: "run", Run: run}, flows.Command{Name: "demo", Run: run}, flows.Command{Name: "demo", Run: run},
 		flows.Command{Name: "two words", Run: run}, flows.Command{Name: "empty"},
+		flows.Command{Name: "flagged", Run: run, Flags: struct{}{}},
 	).Validate()
 	require.EqualError(t, err, `command "run": there is another command of this name; `+
 		`command "demo": there is another command of this name; `+
-		`command "two words": it needs a name of one word, and Run; command "empty": it needs a name of one word, and Run`)
+		`command "two words": it needs a name of one word, and Run; command "empty": it needs a name of one word, and Run; `+
+		`command "flagged": Flags is no pointer to a struct`)
 }
 
 func TestAnInvalidAppConnectsToNothing(t *testing.T) {
