@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -27,6 +28,8 @@ type sum struct {
 	strict  atomic.Bool
 	name    string
 	options stateful.Options
+	// pause is how long the function takes for one message.
+	pause time.Duration
 }
 
 func newSum(name string) *sum {
@@ -37,18 +40,23 @@ func newSum(name string) *sum {
 
 func (s *sum) function(t testing.TB) *runtime.Function {
 	t.Helper()
+	f, err := s.compile()
+	require.NoError(t, err)
+	return f
+}
+
+func (s *sum) compile() (*runtime.Function, error) {
 	config := stateful.Config[string, int64, int64]{
 		Name: s.name, Input: s.in, Outputs: topic.List{s.out}, State: format.Int64(), Table: "sums", Options: s.options,
 		Function: func(_ context.Context, m topic.Message[string, int64], total int64) (int64, topic.Records, error) {
+			time.Sleep(s.pause)
 			if m.Value < 0 && s.strict.Load() {
 				return total, nil, runtime.Permanent(fmt.Errorf("%d is negative", m.Value))
 			}
 			return total + m.Value, topic.Records{s.out.Record(m.Key, total+m.Value)}, nil
 		},
 	}
-	f, err := config.Compile()
-	require.NoError(t, err)
-	return f
+	return config.Compile()
 }
 
 // rig is a log and a store in memory with one function.
@@ -152,9 +160,8 @@ func (r *rig) redo(selection operations.Selection, decision runtime.Decision) op
 var errStop = errors.New("enough")
 
 func TestMain(m *testing.M) {
-	if child := childMain(); child != nil {
-		child()
-		return
+	if os.Getenv(childVariable) != "" {
+		os.Exit(childMain())
 	}
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"))
 }
@@ -166,5 +173,3 @@ func appended(values *[]string) func(context.Context, *runtime.Input, any) (topi
 		return nil, nil
 	}
 }
-
-func childMain() func() { return nil }
