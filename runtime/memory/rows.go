@@ -76,6 +76,23 @@ func RowsOf[R any](s *Store) (rows []R) {
 	return rows
 }
 
+// Select sets a slice, to which rows points, to copies of the rows of its model, in no order. It is RowsOf for who does not
+// know the model.
+func (s *Store) Select(rows any) error {
+	slice := reflect.ValueOf(rows).Elem()
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	t := s.rowTables[slice.Type().Elem()]
+	if t == nil {
+		return fmt.Errorf("the table of %v does not exist", slice.Type().Elem())
+	}
+	slice.SetZero()
+	for _, row := range t.rows {
+		slice.Set(reflect.Append(slice, row))
+	}
+	return nil
+}
+
 // changedRows are rows to be written, or deleted where the value is the zero one.
 type changedRows map[*rowTable]map[string]reflect.Value
 

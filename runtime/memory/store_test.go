@@ -19,6 +19,15 @@ func TestStore(t *testing.T) {
 	})
 }
 
+func TestRowStore(t *testing.T) {
+	storetest.RunRows(t, func(*testing.T) storetest.Connect {
+		store := memory.NewStore()
+		return func(testing.TB) runtime.Store { return store }
+	}, storetest.Rows{Select: func(_ context.Context, store runtime.Store, rows any) error {
+		return store.(*memory.Store).Select(rows)
+	}})
+}
+
 func TestStoreFaults(t *testing.T) {
 	store := memory.NewStore()
 	key := runtime.CheckpointKey{Function: "count", TopicPartition: runtime.TopicPartition{Topic: "words"}}

@@ -42,7 +42,9 @@ type Store struct {
 	reader *sql.DB
 	db     *bun.DB
 	tables tables
-	close  func() error
+	// rowTables are the tables of the models that were met: *model.Table by reflect.Type.
+	rowTables sync.Map
+	close     func() error
 }
 
 var _ runtime.Store = (*Store)(nil)

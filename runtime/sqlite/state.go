@@ -104,7 +104,7 @@ func (s *Store) Commit(ctx context.Context, batch *runtime.Commit) error {
 	if err != nil {
 		return explain(ctx, "commit "+name(batch.CheckpointKey), err)
 	}
-	return s.write(ctx, "commit "+name(batch.CheckpointKey), func() error { return s.writer.apply(ctx, t, batch) })
+	return s.write(ctx, "commit "+name(batch.CheckpointKey), func() error { return s.apply(ctx, t, batch) })
 }
 
 // CommitLocked loads, computes and commits in one transaction, beside which nothing is written.
@@ -130,7 +130,7 @@ func (s *Store) CommitLocked(ctx context.Context, table string, keys []string,
 		if err != nil {
 			return err
 		}
-		return s.writer.apply(ctx, t, batch)
+		return s.apply(ctx, t, batch)
 	})
 	if computing != nil {
 		return computing

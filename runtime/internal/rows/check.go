@@ -87,7 +87,7 @@ func overlap(a, b []string) bool {
 func CheckStates(table runtime.StateTable, writes runtime.StateWrites) error {
 	for i, key := range writes.Keys {
 		if table.Key == format.Text {
-			if err := checkText(key); err != nil {
+			if err := CheckText(key); err != nil {
 				return fmt.Errorf("table %q: key %q: %w", table.Name, key, err)
 			}
 		}
@@ -100,11 +100,12 @@ func CheckStates(table runtime.StateTable, writes runtime.StateWrites) error {
 	return nil
 }
 
-func checkText(key string) error {
-	if strings.IndexByte(key, 0) >= 0 {
+// CheckText checks that a database can hold a text.
+func CheckText(text string) error {
+	if strings.IndexByte(text, 0) >= 0 {
 		return errors.New("text in a database can't hold a NUL character")
 	}
-	if !utf8.ValidString(key) {
+	if !utf8.ValidString(text) {
 		return errors.New("not valid UTF-8")
 	}
 	return nil
@@ -114,15 +115,18 @@ func checkDocument(state []byte) error {
 	if !json.Valid(state) || !utf8.Valid(state) {
 		return errors.New("not a JSON document")
 	}
-	if escapesNUL(state) {
-		return errors.New("JSON in a database can't hold a NUL character")
+	if EscapesNUL(state) {
+		return ErrNULInJSON
 	}
 	return nil
 }
 
-// escapesNUL says whether a valid JSON document has the escape \u0000 in a string: a backslash that is not itself
+// ErrNULInJSON says that a JSON document has a NUL character in one of its strings.
+var ErrNULInJSON = errors.New("JSON in a database can't hold a NUL character")
+
+// EscapesNUL says whether a valid JSON document has the escape \u0000 in a string: a backslash that is not itself
 // escaped, and then u0000.
-func escapesNUL(document []byte) bool {
+func EscapesNUL(document []byte) bool {
 	for {
 		i := bytes.IndexByte(document, '\\')
 		if i < 0 || i+1 >= len(document) {

@@ -19,9 +19,9 @@ func TestEscapedNUL(t *testing.T) {
 		document := `"` + strings.Join(parts, "") + `"`
 		var text string
 		require.NoError(r, json.Unmarshal([]byte(document), &text), document)
-		require.Equal(r, strings.Contains(text, "\x00"), escapesNUL([]byte(document)), document)
+		require.Equal(r, strings.Contains(text, "\x00"), EscapesNUL([]byte(document)), document)
 	})
-	require.False(t, escapesNUL([]byte(`"\`)))
+	require.False(t, EscapesNUL([]byte(`"\`)))
 }
 
 func TestCheckBatch(t *testing.T) {
