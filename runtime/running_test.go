@@ -3,6 +3,7 @@ package runtime_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -312,25 +313,41 @@ func TestLimits(t *testing.T) {
 // TestManySectionsAreSentAgain: a batch whose outputs take more record batches than a broker remembers.
 func TestManySectionsAreSentAgain(t *testing.T) {
 	for sent := range 20 {
-		inRig(t, 1, func(r *rig) {
-			r.log.SetMaxMessageBytes("counts", 150)
-			r.putMany(40, 2)
-			sends := 0
-			log := &faultyLog{Log: r.log, send: func(ctx context.Context, id runtime.Identity, b []runtime.RecordBatch) ([]runtime.Ack, error) {
-				if sends++; sends > sent {
-					return nil, errCrashed
-				}
-				return r.log.Send(ctx, id, b)
-			}}
-			e := r.start(log, r.store, countFunction(t, runtime.Options{}))
-			require.ErrorIs(t, r.failure(e), errCrashed)
-			if sent%2 == 0 {
-				r.log.Restart()
-			}
-			r.stopAfterAll(r.count(runtime.Options{}))
-			require.Zero(t, r.seen.count(runtime.OutputLost))
-		})
+		for name, forget := range map[string]func(*rig){
+			"remembered": func(*rig) {},
+			"restarted":  func(r *rig) { r.log.Restart() },
+			"expired":    func(r *rig) { time.Sleep(25 * time.Hour); r.log.Expire() },
+		} {
+			t.Run(fmt.Sprint(name, " ", sent), func(t *testing.T) { sendManySectionsAgain(t, sent, forget) })
+		}
 	}
+}
+
+// sendManySectionsAgain crashes after so many record batches were sent, with another batch committed when some were.
+func sendManySectionsAgain(t *testing.T, sent int, forget func(*rig)) {
+	inRig(t, 1, func(r *rig) {
+		r.log.SetMaxMessageBytes("counts", 150)
+		sends := 0
+		second := newGate()
+		log := &faultyLog{Log: r.log, send: func(ctx context.Context, id runtime.Identity, b []runtime.RecordBatch) ([]runtime.Ack, error) {
+			if sends++; sends > sent {
+				// The next batch is committed meanwhile, and with it what is acknowledged by now.
+				second.pass()
+				return nil, errCrashed
+			}
+			return r.log.Send(ctx, id, b)
+		}}
+		r.putMany(40, 2)
+		e := r.start(log, r.store, countFunction(t, runtime.Options{}))
+		<-second.reached
+		r.putMany(40, 2)
+		r.await("the second batch", func() bool { return r.checkpoint(0).Next > 40 })
+		close(second.opened)
+		require.ErrorIs(t, r.failure(e), errCrashed)
+		forget(r)
+		r.stopAfterAll(r.count(runtime.Options{}))
+		require.Zero(t, r.seen.count(runtime.OutputLost))
+	})
 }
 
 // TestDeletedStates: a key whose state becomes zero has no row, and one that comes back is a new one.
