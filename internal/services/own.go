@@ -20,6 +20,18 @@ func NewBroker(t testing.TB, properties ...string) *Broker {
 	return &Broker{own(t, service)}
 }
 
+// NewListeningBroker starts a broker that has listeners beside the one of NewBroker, each on a port of its own: protocols
+// such as SASL_SSL by the name of the listener.
+func NewListeningBroker(t testing.TB, listeners map[string]string, properties ...string) *Broker {
+	t.Helper()
+	service, err := local.StartKafka(t.Context(), local.Config{Listeners: listeners, Settings: properties})
+	need(t, err)
+	return &Broker{own(t, service)}
+}
+
+// Listener returns the address of one of the broker's further listeners.
+func (b *Broker) Listener(name string) string { return b.service.Listeners[name] }
+
 // Addr returns the broker's address. It stays the same however often the broker is started.
 func (b *Broker) Addr() string { return b.service.Address }
 
@@ -60,6 +72,12 @@ func own(t testing.TB, service *local.Service) process {
 
 // Kill ends the service as a crash does (SIGKILL to all its processes) and waits until it is gone.
 func (p process) Kill() { p.service.Kill() }
+
+// Quit ends the service without tidying up: a Postgres server shuts down immediately, a broker is killed.
+func (p process) Quit() {
+	p.t.Helper()
+	require.NoError(p.t, p.service.Quit())
+}
 
 // Stop shuts the service down cleanly and waits until it is gone.
 func (p process) Stop() {

@@ -110,8 +110,7 @@ func misconfigured(err error) bool {
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
 		return true
 	}
-	// The other side's alerts have no type of their own.
-	if alert, ok := errors.AsType[*net.OpError](err); ok && alert.Op == "remote error" {
+	if alerted(err) {
 		return true
 	}
 	if _, ok := errors.AsType[sarama.ConfigurationError](err); ok {
@@ -119,6 +118,12 @@ func misconfigured(err error) bool {
 	}
 	_, ok := errors.AsType[sarama.PacketEncodingError](err)
 	return ok || errors.Is(err, sarama.ErrUnsupportedSASLMechanism)
+}
+
+// alerted says whether the other side refused encryption with a TLS alert, which has no type of its own.
+func alerted(err error) bool {
+	alert, ok := errors.AsType[*net.OpError](err)
+	return ok && alert.Op == "remote error"
 }
 
 // plain returns the error that tells most, on one line: of those of many brokers the first.

@@ -105,11 +105,14 @@ func (l *Log) try(address string) error {
 }
 
 // hint explains a broker that hangs up or says nothing, which is all that some do about a client that does not encrypt,
-// or does, or does not say who it is.
+// or does, or does not say who it is; and one that says in a word that it does not take what this process shows.
 func (l *Log) hint(err error) error {
 	var timeout net.Error
-	if errors.Is(err, io.EOF) || errors.As(err, &timeout) && timeout.Timeout() {
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.As(err, &timeout) && timeout.Timeout():
 		return fmt.Errorf("the broker gave no answer; check whether it wants TLS or SASL: %w", err)
+	case alerted(err):
+		return fmt.Errorf("the broker does not take this process's TLS certificate, or that it has none: %w", err)
 	}
 	return err
 }

@@ -3,6 +3,8 @@ package postgres
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
 	"net"
 	"strconv"
 	"sync"
@@ -40,6 +42,9 @@ func connections(config Config, sockets *sockets) (*pgxpool.Config, *pgx.ConnCon
 	}
 	engine, err := pgxpool.ParseConfig(config.URL)
 	if err != nil {
+		if file, ok := errors.AsType[*fs.PathError](err); ok {
+			return nil, nil, fmt.Errorf("postgres: a file that the URL names can't be read: %w", file)
+		}
 		// The parser's error holds the URL, and with it the password.
 		return nil, nil, errors.New("postgres: the URL can't be understood; it reads postgres://user:password@host:port/database?sslmode=mode")
 	}

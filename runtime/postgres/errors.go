@@ -133,7 +133,10 @@ func address(config *pgconn.Config) string {
 func networkReason(err error) string {
 	var call *os.SyscallError
 	var lookup *net.DNSError
+	var certificate *tls.CertificateVerificationError
 	switch {
+	case errors.As(err, &certificate):
+		return oneLine(certificate.Error())
 	case errors.As(err, &call):
 		return call.Err.Error()
 	case errors.As(err, &lookup):

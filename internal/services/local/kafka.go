@@ -22,7 +22,6 @@ import (
 const properties = `process.roles=broker,controller
 node.id=1
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 auto.create.topics.enable=false
 num.partitions=4
 default.replication.factor=1
@@ -85,17 +84,14 @@ func (s *Service) prepareKafka(ctx context.Context, java, jars string) error {
 			return err
 		}
 	}
-	controller, err := freePort()
+	s.Address = loopback(port)
+	s.ready = func(ctx context.Context) error { return askBroker(ctx, s.Address) }
+	listeners, err := s.listen()
 	if err != nil {
 		return err
 	}
-	s.Address = loopback(port)
-	s.ready = func(ctx context.Context) error { return askBroker(ctx, s.Address) }
-
 	file := filepath.Join(s.Dir, "server.properties")
-	text := properties + fmt.Sprintf("listeners=PLAINTEXT://%[1]s,CONTROLLER://%[2]s\nadvertised.listeners=PLAINTEXT://%[1]s\n"+
-		"controller.quorum.bootstrap.servers=%[2]s\nlog.dirs=%[3]s\n", s.Address, loopback(controller), filepath.Join(s.Dir, "data"))
-	text += strings.Join(s.config.Settings, "\n") + "\n"
+	text := properties + listeners + "log.dirs=" + filepath.Join(s.Dir, "data") + "\n" + strings.Join(s.config.Settings, "\n") + "\n"
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		return fmt.Errorf("kafka: %w", err)
 	}
@@ -108,6 +104,27 @@ func (s *Service) prepareKafka(ctx context.Context, java, jars string) error {
 		return fmt.Errorf("kafka: format: %w: %s", err, strings.TrimSpace(string(output)))
 	}
 	return nil
+}
+
+// listen chooses the ports of the broker's further listeners and returns the properties of all.
+func (s *Service) listen() (string, error) {
+	controller, err := freePort()
+	if err != nil {
+		return "", err
+	}
+	s.Listeners = map[string]string{}
+	advertised, protocols := "PLAINTEXT://"+s.Address, "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT"
+	for name, protocol := range s.config.Listeners {
+		port, err := freePort()
+		if err != nil {
+			return "", err
+		}
+		s.Listeners[name] = loopback(port)
+		advertised += "," + name + "://" + s.Listeners[name]
+		protocols += "," + name + ":" + protocol
+	}
+	return fmt.Sprintf("listeners=%[1]s,CONTROLLER://%[2]s\nadvertised.listeners=%[1]s\ncontroller.quorum.bootstrap.servers=%[2]s\n"+
+		"listener.security.protocol.map=%[3]s\n", advertised, loopback(controller), protocols), nil
 }
 
 // clusterID makes an id as Kafka writes them. The first bits are fixed so that it never looks like an option.

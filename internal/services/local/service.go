@@ -20,6 +20,9 @@ type Config struct {
 	Settings []string
 	// Port is the one to listen on; 0 chooses a free one.
 	Port int
+	// Listeners are those that a broker has beside PLAINTEXT, each on a free port: protocols such as SASL_SSL by the name
+	// of the listener. What else they need is in Settings.
+	Listeners map[string]string
 	// Detached lets the service live on when this process ends.
 	Detached bool
 }
@@ -30,6 +33,8 @@ type Service struct {
 	Dir string
 	// Address is where clients connect to: host:port of a broker, the URL of a database.
 	Address string
+	// Listeners are the addresses of a broker's further listeners by name.
+	Listeners map[string]string
 
 	name    string
 	config  Config
@@ -114,11 +119,17 @@ func (s *Service) awaitReady(ctx context.Context) error {
 
 // Stop shuts the service down cleanly and waits until it is gone. A service that does not run is no error; one that
 // does not go in time is killed, and that is one.
-func (s *Service) Stop() error {
+func (s *Service) Stop() error { return s.endBy(s.stopSignal) }
+
+// Quit ends the service by the signal that the kernel sends when this process ends, and waits until it is gone: a
+// Postgres server shuts down immediately, without tidying up, and a broker is killed.
+func (s *Service) Quit() error { return s.endBy(s.deathSignal) }
+
+func (s *Service) endBy(signal syscall.Signal) error {
 	if s.command == nil {
 		return nil
 	}
-	if err := s.command.Process.Signal(s.stopSignal); err != nil && !errors.Is(err, os.ErrProcessDone) {
+	if err := s.command.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("%s: %w", s.name, err)
 	}
 	for deadline := time.Now().Add(stopTimeout); !exited(s.Pid()); time.Sleep(10 * time.Millisecond) {
