@@ -154,7 +154,7 @@ func (*letterRetryCommand) Help() string {
 // Run tries again what was chosen.
 func (c *letterRetryCommand) Run(ctx context.Context, in *Invocation) error {
 	return in.redo(ctx, c.Function, &c.letterChoice, runtime.Retry, func(plan *operations.Redoing, done operations.Redone) string {
-		return fmt.Sprintf("%d dead letters tried again: %d done, %d dead again", plan.Chosen, plan.Chosen-done.DeadAgain, done.DeadAgain)
+		return fmt.Sprintf("%s tried again: %d done, %d dead again", operations.Count(plan.Chosen, "dead letter"), plan.Chosen-done.DeadAgain, done.DeadAgain)
 	})
 }
 
@@ -166,7 +166,7 @@ type letterDropCommand struct {
 // Run drops what was chosen.
 func (c *letterDropCommand) Run(ctx context.Context, in *Invocation) error {
 	return in.redo(ctx, c.Function, &c.letterChoice, runtime.Drop, func(plan *operations.Redoing, _ operations.Redone) string {
-		return fmt.Sprintf("%d dead letters dropped", plan.Chosen)
+		return operations.Count(plan.Chosen, "dead letter") + " dropped"
 	})
 }
 
@@ -183,7 +183,7 @@ func (in *Invocation) redo(ctx context.Context, function string, choice *letterC
 			return err
 		}
 		if plan.Chosen == 0 {
-			_, err := fmt.Fprintf(in.Stdout, "none of %d dead letters is chosen\n", plan.Total)
+			_, err := fmt.Fprintf(in.Stdout, "none of %s is chosen\n", operations.Count(plan.Total, "dead letter"))
 			return err
 		}
 		if err := in.confirm(ctx, plan.String(), choice.Yes); err != nil {

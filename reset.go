@@ -2,6 +2,7 @@ package flows
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -17,7 +18,7 @@ type resetCommand struct {
 	ToOffset      []position `placeholder:"TOPIC:PARTITION=OFFSET" help:"Go on at this offset; the other partitions stay where they are. May be given many times."`
 	ToTime        moment     `placeholder:"TIME" help:"Go on at the first messages of this time (RFC 3339) or of so long ago (90m)."`
 	KeepState     bool       `help:"Leave the states as they are; without it all states of the function are deleted."`
-	ForgetOutputs bool       `help:"With --keep-state: give up outputs that may not have been sent, and begin with a new producer identity."`
+	ForgetOutputs bool       `help:"With --keep-state: give up outputs that may not have been sent, in place of sending them at the next start."`
 	Yes           bool       `help:"Do it without asking."`
 }
 
@@ -30,9 +31,9 @@ func (*resetCommand) Help() string {
 func (c *resetCommand) Validate() error {
 	switch {
 	case len(c.ToOffset) > 0 && !c.ToTime.IsZero():
-		return fmt.Errorf("--to-offset and --to-time can't be used together")
+		return errors.New("--to-offset and --to-time can't be used together")
 	case c.ForgetOutputs && !c.KeepState:
-		return fmt.Errorf("--forget-outputs goes with --keep-state; without it outputs are forgotten anyhow")
+		return errors.New("--forget-outputs goes with --keep-state; without it outputs are forgotten anyhow")
 	}
 	return nil
 }
@@ -108,15 +109,15 @@ func shownPosition(offset int64) string {
 
 // describeReset says in one sentence what is about to happen.
 func describeReset(plan *operations.Resetting) string {
-	text := fmt.Sprintf("move %d positions of function %s", len(plan.Moves), plan.Function.Name)
+	text := fmt.Sprintf("move %s of function %s", operations.Count(len(plan.Moves), "position"), plan.Function.Name)
 	if plan.Table != "" {
-		text += fmt.Sprintf(" and delete all states in table %s", plan.Table)
+		text += " and delete all states in table " + plan.Table
 	}
 	switch {
 	case plan.Unsent > 0 && plan.KeepOutputs:
-		text += fmt.Sprintf("; %d batches of outputs that may not have been sent are sent at the next start", plan.Unsent)
+		text += "; outputs that may not have been sent are sent at the next start"
 	case plan.Unsent > 0:
-		text += fmt.Sprintf("; %d batches of outputs that may not have been sent are given up", plan.Unsent)
+		text += "; outputs that may not have been sent are given up"
 	}
 	return text
 }

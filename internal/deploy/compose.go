@@ -140,6 +140,7 @@ func (c Compose) container(store bool, command ...string) object {
 func (c Compose) once(command ...string) object {
 	made := c.container(command[0] == "migrate", command...)
 	made["restart"] = "on-failure"
+	made["healthcheck"] = object{"disable": true} // an image may have one for what serves
 	depends := object{}
 	if c.Services {
 		depends[kafkaService] = object{"condition": "service_healthy"}

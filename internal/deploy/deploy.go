@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -141,12 +142,7 @@ func needsStore(f *runtime.Function) bool {
 }
 
 func (a App) needsStore() bool {
-	for _, f := range a.Functions {
-		if needsStore(f) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(a.Functions, needsStore)
 }
 
 // goMemoryLimit is the soft limit that keeps the garbage collector below the container's hard one.

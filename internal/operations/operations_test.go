@@ -264,7 +264,7 @@ func TestResetWithoutAStore(t *testing.T) {
 	var seen []string
 	r.f.Apply = appended(&seen)
 	r.store = nil
-	r.Operator.Store = nil
+	r.Store = nil
 	r.put(0, "1", "2")
 	run := func() {
 		ctx, cancel := context.WithCancel(t.Context())

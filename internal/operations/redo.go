@@ -174,8 +174,16 @@ func (r *Redoing) letters() string {
 	case r.Total == 1:
 		return "the only dead letter"
 	case r.Chosen == r.Total:
-		return fmt.Sprintf("all %d dead letters", r.Total)
+		return "all " + Count(r.Total, "dead letter")
 	default:
-		return fmt.Sprintf("%d of %d dead letters", r.Chosen, r.Total)
+		return fmt.Sprintf("%d of %s", r.Chosen, Count(r.Total, "dead letter"))
 	}
+}
+
+// Count says how many there are of something.
+func Count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }

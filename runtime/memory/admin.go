@@ -74,12 +74,13 @@ func (s *Store) Reset(ctx context.Context, reset runtime.Reset) error {
 		key := runtime.CheckpointKey{Function: reset.Function, TopicPartition: partition}
 		row, ok := s.checkpoints[key]
 		if !ok {
-			row = runtime.Checkpoint{CheckpointKey: key, Identity: runtime.Identity{ProducerID: -1}}
+			row = runtime.Checkpoint{CheckpointKey: key}
 		}
 		row.Epoch++
 		row.Next, row.Fresh, row.TopicID, row.Updated = next, next < 0, runtime.TopicID{}, s.Clock.Now()
+		row.Identity, row.Sequences = runtime.Identity{ProducerID: -1}, nil
 		if !reset.KeepOutputs {
-			row.Identity, row.Sequences, row.Pending = runtime.Identity{ProducerID: -1}, nil, [runtime.Slots][]byte{}
+			row.Pending = [runtime.Slots][]byte{}
 		}
 		s.checkpoints[key] = row
 	}

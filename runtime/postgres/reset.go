@@ -17,11 +17,11 @@ var (
 // resetSQL moves a checkpoint; the epoch fences whoever has it.
 const resetSQL = `insert into flows_checkpoint as c (function, topic, partition, next_offset) values ($1, $2, $3, $4)
 	on conflict (function, topic, partition) do update set epoch = c.epoch + 1, next_offset = excluded.next_offset,
-		topic_id = excluded.topic_id, updated_at = clock_timestamp()`
+		topic_id = excluded.topic_id, producer_id = excluded.producer_id, producer_epoch = excluded.producer_epoch,
+		sequences = excluded.sequences, updated_at = clock_timestamp()`
 
 // forgetOutputsSQL is what comes with it where outputs are not kept.
-const forgetOutputsSQL = `, producer_id = excluded.producer_id, producer_epoch = excluded.producer_epoch, sequences = excluded.sequences,
-	pending_a = null, pending_b = null, pending_c = null, pending_d = null`
+const forgetOutputsSQL = `, pending_a = null, pending_b = null, pending_c = null, pending_d = null`
 
 // Reset implements runtime.Resetter. It takes as long as it takes: emptying a table is no matter of Config.Timeout.
 func (s *Store) Reset(ctx context.Context, reset runtime.Reset) error {
