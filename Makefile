@@ -1,6 +1,9 @@
 # Variables to set on the command line:
 EXAMPLE   ?= wordcount
 FUZZTIME  ?= 10s
+CHAOSTIME ?= 10m
+CHAOSRATE ?= 400
+SEED      ?= 1
 COUNT     ?= 10
 PACKAGES  ?= ./...
 TESTFLAGS ?=
@@ -60,6 +63,9 @@ fuzz: ## Fuzz every target for FUZZTIME=10s
 			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
 		done; \
 	done
+
+chaos: ## Break everything under word count and judge what is left; CHAOSTIME=10m, SEED=1, CHAOSRATE=400 lines a second
+	go test ./integration -run '^TestChaos$$' -count=1 -v -timeout 0 -chaos.time=$(CHAOSTIME) -chaos.seed=$(SEED) -chaos.rate=$(CHAOSRATE)
 
 up: ## Start a Kafka broker and a Postgres server on this machine and print what to export
 	@$(SERVICES) up

@@ -69,6 +69,9 @@ func TestPostgresKeepsItsDataAndItsPort(t *testing.T) {
 	server.Stop()
 	server.Start()
 	require.Equal(t, "here", query(t, server.URL(), "select word from seen"), "after a clean stop")
+	server.Quit()
+	server.Start()
+	require.Equal(t, "here", query(t, server.URL(), "select word from seen"), "after an immediate stop")
 	require.Equal(t, "here", query(t, server.NewDatabase(), "select 'here'"))
 }
 

@@ -36,20 +36,33 @@ func children(parent int) (pids []int) {
 		return nil
 	}
 	for _, file := range files {
-		text, err := os.ReadFile(file)
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
 		if err != nil {
-			continue // It has ended since.
-		}
-		// "pid (name) state parent ...", where the name may hold anything.
-		rest := string(text[bytes.LastIndexByte(text, ')')+1:])
-		var state string
-		var of int
-		if _, err := fmt.Sscan(rest, &state, &of); err != nil || of != parent {
 			continue
 		}
-		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file))); err == nil {
+		if _, of := stat(pid); of == parent {
 			pids = append(pids, pid)
 		}
 	}
 	return pids
+}
+
+// alive says whether a process has not ended. One that waits to be reaped has.
+func alive(pid int) bool {
+	state, _ := stat(pid)
+	return state != "" && state != "Z" && state != "X"
+}
+
+// stat returns a process's state and the id of its parent; nothing of one that is gone.
+func stat(pid int) (state string, parent int) {
+	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	if err != nil {
+		return "", 0
+	}
+	// "pid (name) state parent ...", where the name may hold anything.
+	rest := string(text[bytes.LastIndexByte(text, ')')+1:])
+	if _, err := fmt.Sscan(rest, &state, &parent); err != nil {
+		return "", 0
+	}
+	return state, parent
 }

@@ -15,3 +15,6 @@ func exited(pid int) bool { return syscall.Kill(pid, 0) != nil }
 
 // children of a process are not found here.
 func children(int) []int { return nil }
+
+// alive says whether a process can be signalled.
+func alive(pid int) bool { return syscall.Kill(pid, 0) == nil }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -129,6 +130,7 @@ func (s *Service) endBy(signal syscall.Signal) error {
 	if s.command == nil {
 		return nil
 	}
+	orphans := children(s.Pid())
 	if err := s.command.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("%s: %w", s.name, err)
 	}
@@ -139,6 +141,7 @@ func (s *Service) endBy(signal syscall.Signal) error {
 		}
 	}
 	s.reap()
+	awaitEnd(orphans)
 	return nil
 }
 
@@ -149,11 +152,20 @@ func (s *Service) Kill() {
 	}
 	// Stopped first, it can't start another child between the look at its children and its end.
 	s.command.Process.Signal(syscall.SIGSTOP) //nolint:errcheck // One that has ended is what is wanted.
-	for _, pid := range children(s.Pid()) {
+	orphans := children(s.Pid())
+	for _, pid := range orphans {
 		syscall.Kill(pid, syscall.SIGKILL) //nolint:errcheck // Likewise.
 	}
 	s.command.Process.Kill() //nolint:errcheck // Likewise.
 	s.reap()
+	awaitEnd(orphans)
+}
+
+// awaitEnd waits until processes are gone: a server does not start while a child of its former self has its memory.
+func awaitEnd(pids []int) {
+	for deadline := time.Now().Add(stopTimeout); slices.ContainsFunc(pids, alive) && time.Now().Before(deadline); {
+		time.Sleep(5 * time.Millisecond)
+	}
 }
 
 // Pause freezes the service: it stays connected and answers nothing.

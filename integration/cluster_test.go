@@ -1,0 +1,135 @@
+package integration
+
+import (
+	"context"
+	"math/rand/v2"
+	"net"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/kappaflows/flows/internal/proxy"
+	"github.com/kappaflows/flows/internal/services"
+)
+
+// instances is how many processes there are while nothing changes that.
+const instances = 3
+
+// cluster is a broker, a database and processes of word count, which reach both through proxies. The test itself goes
+// past the proxies.
+type cluster struct {
+	t      *testing.T
+	seed   uint64
+	random *rand.Rand
+
+	broker     *services.Broker
+	server     *services.Server
+	toBroker   *proxy.Proxy
+	toDatabase *proxy.Proxy
+	disk       *disk
+
+	oracle    oracle
+	client    *kgo.Client
+	program   string
+	env       []string
+	instances []*process
+	// started are all processes that ever were.
+	started []*process
+}
+
+func newCluster(t *testing.T, seed uint64) *cluster {
+	t.Helper()
+	c := &cluster{t: t, seed: seed, random: rand.New(rand.NewPCG(seed, 0)), program: build(t, "wordcount")}
+	c.toBroker, c.toDatabase = newProxy(t), newProxy(t)
+	c.broker = services.NewBroker(t, "advertised.listeners=PLAINTEXT://"+c.toBroker.Addr())
+	c.toBroker.Forward(c.broker.Addr())
+	c.server = services.NewPostgres(t)
+	c.disk = newDisk(t)
+	database, through := c.database()
+
+	// The broker tells its clients to come through the proxy; those of the test don't.
+	direct := kgo.Dialer(func(ctx context.Context, network, address string) (net.Conn, error) {
+		if address == c.toBroker.Addr() {
+			address = c.broker.Addr()
+		}
+		return (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, network, address)
+	})
+	c.oracle = oracle{brokers: c.broker.Addr(), database: database, options: []kgo.Opt{direct}}
+	c.client = c.oracle.client(t)
+	c.env = environment(c.toBroker.Addr(), through)
+	run(t, c.env, c.program, "topics", "create", "--partitions", "6")
+	return c
+}
+
+func newProxy(t *testing.T) *proxy.Proxy {
+	t.Helper()
+	p, err := proxy.Start()
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, p.Close()) })
+	return p
+}
+
+// database makes a database, on the small disk if there is one, and returns its URL and that through the proxy.
+func (c *cluster) database() (direct, through string) {
+	c.t.Helper()
+	direct = c.server.NewDatabase()
+	address, err := url.Parse(direct)
+	require.NoError(c.t, err)
+	if c.disk.folder != "" {
+		c.administer(`create tablespace small location '` + c.disk.folder + `'`)
+		c.administer(`alter database "` + strings.TrimPrefix(address.Path, "/") + `" set tablespace small`)
+	}
+	c.toDatabase.Forward(address.Host)
+	address.Host = c.toDatabase.Addr()
+	return direct, address.String()
+}
+
+// administer runs a statement as the server's administrator.
+func (c *cluster) administer(statement string) {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
+	defer cancel()
+	connection, err := pgx.Connect(ctx, c.server.URL())
+	require.NoError(c.t, err)
+	defer connection.Close(ctx)
+	_, err = connection.Exec(ctx, statement)
+	require.NoError(c.t, err, statement)
+}
+
+// launch starts one more instance, without adding it to those that must go on.
+func (c *cluster) launch() *process {
+	p := start(c.t, c.env, c.program, "run")
+	c.started = append(c.started, p)
+	return p
+}
+
+// resize starts instances, or terminates some of them, until there are n.
+func (c *cluster) resize(n int) {
+	c.t.Helper()
+	for len(c.instances) < n {
+		c.instances = append(c.instances, c.launch())
+	}
+	for len(c.instances) > n {
+		at := c.random.IntN(len(c.instances))
+		c.instances[at].terminate(c.t)
+		c.instances = append(c.instances[:at], c.instances[at+1:]...)
+	}
+}
+
+// wait lets a time between two bounds pass.
+func (c *cluster) wait(least, most time.Duration) {
+	time.Sleep(least + time.Duration(c.random.Int64N(int64(most-least))))
+}
+
+// logged returns how many lines all processes together have logged that hold a text.
+func (c *cluster) logged(text string) (n int) {
+	for _, p := range c.started {
+		n += strings.Count(p.log.String(), text)
+	}
+	return n
+}

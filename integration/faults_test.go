@@ -1,0 +1,161 @@
+package integration
+
+import (
+	"syscall"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/kappaflows/flows/internal/proxy"
+)
+
+// fault is one kind of what goes wrong. strike makes it happen, waits it out and ends it; the reason why it can't be
+// had on this machine is all that it may return.
+type fault struct {
+	name   string
+	strike func(*cluster) (reason string)
+}
+
+// sessionTimeout is when the group takes a silent member for gone.
+const sessionTimeout = 10 * time.Second
+
+var faultKinds = []fault{
+	{"an instance is killed", always(killInstance)},
+	{"an instance stops for longer than its session, then goes on", always(stopInstance)},
+	{"rolling restart", always(restartAll)},
+	{"1, 4, 2 instances", always(scale)},
+	{"the broker is restarted", always(restartBroker)},
+	{"the broker is killed", always(killBroker)},
+	{"the database shuts down immediately", always(quitDatabase)},
+	{"the database is killed", always(killDatabase)},
+	{"the database terminates all sessions", always(terminateSessions)},
+	{"the database is read-only", always(readOnly)},
+	{"the disk of the database is full", fillDisk},
+	{"connections to the broker are cut", always(func(c *cluster) { cut(c, c.toBroker) })},
+	{"connections to the database are cut", always(func(c *cluster) { cut(c, c.toDatabase) })},
+	{"nothing passes to and from the broker", always(func(c *cluster) { stall(c, c.toBroker) })},
+	{"nothing passes to and from the database", always(func(c *cluster) { stall(c, c.toDatabase) })},
+	{"the network is slow", always(slow)},
+	// Smaller requests to the broker are no outputs.
+	{"answers of the broker are lost", always(func(c *cluster) { loseAnswers(c, c.toBroker, 400) })},
+	// Smaller requests to the database are no commits.
+	{"answers of the database are lost", always(func(c *cluster) { loseAnswers(c, c.toDatabase, 400) })},
+}
+
+func always(strike func(*cluster)) func(*cluster) string {
+	return func(c *cluster) string {
+		strike(c)
+		return ""
+	}
+}
+
+func killInstance(c *cluster) {
+	at := c.random.IntN(len(c.instances))
+	c.instances[at].kill()
+	c.wait(0, 2*time.Second)
+	c.instances[at] = c.launch()
+}
+
+func stopInstance(c *cluster) {
+	p := c.instances[c.random.IntN(len(c.instances))]
+	require.NoError(c.t, p.command.Process.Signal(syscall.SIGSTOP))
+	c.wait(sessionTimeout+time.Second, sessionTimeout+4*time.Second)
+	require.NoError(c.t, p.command.Process.Signal(syscall.SIGCONT))
+}
+
+func restartAll(c *cluster) {
+	for at, p := range c.instances {
+		p.terminate(c.t)
+		c.instances[at] = c.launch()
+		c.wait(500*time.Millisecond, time.Second)
+	}
+}
+
+func scale(c *cluster) {
+	for _, n := range []int{1, 4, 2} {
+		c.resize(n)
+		c.wait(2*time.Second, 4*time.Second)
+		c.awaitProgress()
+	}
+	c.resize(instances)
+}
+
+func restartBroker(c *cluster) {
+	c.broker.Stop()
+	c.wait(0, 3*time.Second)
+	c.broker.Start()
+}
+
+func killBroker(c *cluster) {
+	c.broker.Kill()
+	c.wait(0, 3*time.Second)
+	c.broker.Start()
+}
+
+func quitDatabase(c *cluster) {
+	c.server.Quit()
+	c.wait(0, 3*time.Second)
+	c.server.Start()
+}
+
+func killDatabase(c *cluster) {
+	c.server.Kill()
+	c.server.Start()
+}
+
+func terminateSessions(c *cluster) {
+	for range 3 {
+		c.administer("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'flows'")
+		c.wait(0, 500*time.Millisecond)
+	}
+}
+
+func readOnly(c *cluster) {
+	c.administer("alter system set default_transaction_read_only = on")
+	c.administer("select pg_reload_conf()")
+	c.wait(time.Second, 3*time.Second)
+	c.administer("alter system reset default_transaction_read_only")
+	c.administer("select pg_reload_conf()")
+}
+
+func fillDisk(c *cluster) string {
+	if c.disk.reason != "" {
+		return c.disk.reason
+	}
+	c.disk.fill()
+	c.wait(2*time.Second, 4*time.Second)
+	c.disk.clear()
+	return ""
+}
+
+func cut(c *cluster, p *proxy.Proxy) {
+	for range 3 {
+		p.Cut()
+		c.wait(0, 500*time.Millisecond)
+	}
+}
+
+func stall(c *cluster, p *proxy.Proxy) {
+	p.Stall()
+	c.wait(time.Second, 6*time.Second)
+	p.Cut()
+	p.Resume()
+}
+
+func slow(c *cluster) {
+	c.toBroker.Delay(time.Duration(10+c.random.IntN(100)) * time.Millisecond)
+	c.toDatabase.Delay(time.Duration(10+c.random.IntN(100)) * time.Millisecond)
+	c.wait(2*time.Second, 4*time.Second)
+	c.toBroker.Delay(0)
+	c.toDatabase.Delay(0)
+}
+
+func loseAnswers(c *cluster, p *proxy.Proxy, least int) {
+	const some = 5
+	enough := p.Lost() + some
+	p.LoseAnswers(some, least)
+	for deadline := time.Now().Add(5 * time.Second); p.Lost() < enough && time.Now().Before(deadline); {
+		time.Sleep(10 * time.Millisecond)
+	}
+	p.LoseAnswers(0, 0)
+}
