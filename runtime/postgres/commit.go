@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -19,8 +20,11 @@ type step struct {
 	params    [][]byte
 	// refused is what it means when the statement finds other rows than it should; nil where it can't.
 	refused error
-	// table is the state table that is written, nil at the fence.
+	// table is the state table that is written, nil elsewhere.
 	table *stateTable
+	// rows is the table of rows that is written, nil elsewhere, and text the statement where it is not prepared.
+	rows *rowTable
+	text string
 }
 
 // binaryFormat asks for every parameter and result in the binary format.
@@ -86,7 +90,18 @@ func (s *Store) Commit(ctx context.Context, batch *runtime.Commit) error {
 		if err != nil {
 			return err
 		}
-		return run(ctx, conn, batch, steps, "")
+		plan, err := s.rowPlan(ctx, conn, batch, false)
+		if err != nil {
+			return err
+		}
+		err = run(ctx, conn, batch, slices.Concat(steps, plan.steps), "")
+		if !plan.mended(err) {
+			return err
+		}
+		if plan, err = s.rowPlan(ctx, conn, batch, true); err != nil {
+			return err
+		}
+		return run(ctx, conn, batch, slices.Concat(steps, plan.steps), "")
 	})
 }
 
@@ -117,7 +132,11 @@ func (s *Store) CommitLocked(ctx context.Context, table string, keys []string,
 		if err != nil {
 			return err
 		}
-		return run(ctx, conn, batch, steps, "commit")
+		plan, err := s.rowPlan(ctx, conn, batch, true)
+		if err != nil {
+			return err
+		}
+		return run(ctx, conn, batch, slices.Concat(steps, plan.steps), "commit")
 	})
 	if computing != nil {
 		return computing
@@ -204,6 +223,10 @@ func makeWrites(n int) runtime.StateWrites {
 func run(ctx context.Context, conn *pgx.Conn, batch *runtime.Commit, steps []step, last string) error {
 	var message pgconn.Batch
 	for _, step := range steps {
+		if step.statement == nil {
+			message.ExecParams(step.text, nil, nil, nil, nil)
+			continue
+		}
 		message.ExecStatement(step.statement, step.params, binaryFormat, binaryFormat)
 	}
 	if last != "" {
@@ -216,8 +239,15 @@ func run(ctx context.Context, conn *pgx.Conn, batch *runtime.Commit, steps []ste
 		}
 	}
 	err := results.Close()
-	if err == nil || done >= len(steps) {
+	switch {
+	case err == nil:
+		return nil
+	case done >= len(steps) && len(batch.Changes) > 0: // a constraint that is checked at the end
+		return rowRefusal(batch, nil, err)
+	case done >= len(steps):
 		return err
+	case steps[done].rows != nil:
+		return rowRefusal(batch, steps[done].rows, err)
 	}
 	return refusal(ctx, conn, batch, steps[done], err)
 }

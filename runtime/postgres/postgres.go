@@ -54,12 +54,13 @@ const (
 
 // Store is a runtime.Store in Postgres.
 type Store struct {
-	config  Config
-	pool    *pgxpool.Pool
-	db      *bun.DB
-	sockets *sockets
-	tables  tables
-	close   func() error
+	config    Config
+	pool      *pgxpool.Pool
+	db        *bun.DB
+	sockets   *sockets
+	tables    tables
+	rowTables rowTables
+	close     func() error
 }
 
 var _ runtime.Store = (*Store)(nil)
