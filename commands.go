@@ -3,6 +3,7 @@ package flows
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"runtime/debug"
@@ -90,7 +91,7 @@ type topicsCreateCommand struct {
 // Validate refuses what no broker takes.
 func (c *topicsCreateCommand) Validate() error {
 	if c.Partitions < 1 || c.Replicas < 0 {
-		return fmt.Errorf("--partitions takes 1 or more, --replicas 0 or more")
+		return errors.New("--partitions takes 1 or more, --replicas 0 or more")
 	}
 	return nil
 }

@@ -16,8 +16,10 @@ import (
 func ExampleMain() {
 	flows.Main(
 		stateless.Config[string, string]{Name: "split", Input: lines, Outputs: topic.List{words}, Function: split},
-		stateful.Config[string, string, int64]{Name: "count", Input: words, Outputs: topic.List{counts},
-			State: format.Int64(), Table: "word_count", Function: count},
+		stateful.Config[string, string, int64]{
+			Name: "count", Input: words, Outputs: topic.List{counts},
+			State: format.Int64(), Table: "word_count", Function: count,
+		},
 	)
 }
 

@@ -144,7 +144,7 @@ func TestRunRunsTheFunctionsThatAreNamed(t *testing.T) {
 func TestAFunctionThatFailsEndsTheApp(t *testing.T) {
 	log := newLog(t)
 	config := splitConfig
-	config.Options.Errors = runtime.ErrorPolicy{Spent: runtime.Stop, Attempts: 1}
+	config.Errors = runtime.ErrorPolicy{Spent: runtime.Stop, Attempts: 1}
 	_, err := log.Append("lines", 1, runtime.Output{Key: []byte("k"), Value: []byte("poison")})
 	require.NoError(t, err)
 	p := &program{app: flows.New(config).On(log, memory.NewStore())}

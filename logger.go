@@ -17,7 +17,7 @@ func newLogger(w io.Writer, format string, level slog.Level) *slog.Logger {
 	case format == "json":
 		return slog.New(slog.NewJSONHandler(w, options))
 	case format == "auto" && isTerminal(w):
-		return slog.New(tint.NewHandler(w, &tint.Options{Level: level, TimeFormat: time.TimeOnly}))
+		return slog.New(tint.NewTextHandler(w, &tint.Options{Level: level, TimeFormat: time.TimeOnly}))
 	default:
 		return slog.New(slog.NewTextHandler(w, options))
 	}

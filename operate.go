@@ -3,6 +3,7 @@ package flows
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -86,7 +87,7 @@ func ask(ctx context.Context, from io.Reader, to io.Writer, what string) error {
 	case ctx.Err() != nil:
 		return err
 	default:
-		return fmt.Errorf("nothing was done")
+		return errors.New("nothing was done")
 	}
 }
 

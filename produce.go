@@ -3,6 +3,7 @@ package flows
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -31,7 +32,7 @@ func (*produceCommand) Help() string {
 // Validate refuses a rate that makes no sense.
 func (c *produceCommand) Validate() error {
 	if c.Rate < 0 {
-		return fmt.Errorf("--rate takes a number above 0")
+		return errors.New("--rate takes a number above 0")
 	}
 	return nil
 }
@@ -42,10 +43,7 @@ func (c *produceCommand) Run(ctx context.Context, in *Invocation) error {
 	if err != nil {
 		return err
 	}
-	separator, err := unescape(c.KeySeparator)
-	if err != nil {
-		return usagef("--key-separator %q: %w", c.KeySeparator, err)
-	}
+	separator := unescape(c.KeySeparator)
 	d, err := in.openLog(ctx)
 	if err != nil {
 		return err
@@ -102,12 +100,12 @@ func (a *App) topic(name string, specs func([]*runtime.Function) []*topic.Spec) 
 }
 
 // unescape reads \t and its like as Go does.
-func unescape(text string) ([]byte, error) {
+func unescape(text string) []byte {
 	unquoted, err := strconv.Unquote(`"` + text + `"`)
 	if err != nil {
-		return []byte(text), nil //nolint:nilerr // a quote or a lone backslash means itself
+		return []byte(text) // a quote or a lone backslash means itself
 	}
-	return []byte(unquoted), nil
+	return []byte(unquoted)
 }
 
 // lineProducer makes messages of lines.

@@ -2,6 +2,7 @@ package flows
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/kappaflows/flows/internal/operations"
@@ -40,7 +41,7 @@ type stateListCommand struct {
 // Validate refuses a limit that makes no sense.
 func (c *stateListCommand) Validate() error {
 	if c.Limit < 0 {
-		return fmt.Errorf("--limit takes 0 or more")
+		return errors.New("--limit takes 0 or more")
 	}
 	return nil
 }

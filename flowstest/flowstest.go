@@ -203,11 +203,13 @@ func (a *App) behind() string {
 // reasons says why partitions wait.
 func (a *App) reasons() (all string) {
 	for _, f := range a.process.engine.Status() {
+		var allSb206 strings.Builder
 		for _, p := range f.Partitions {
 			if p.Reason != "" {
-				all += fmt.Sprintf("; function %s waits: %s", f.Function, p.Reason)
+				allSb206.WriteString(fmt.Sprintf("; function %s waits: %s", f.Function, p.Reason))
 			}
 		}
+		all += allSb206.String()
 	}
 	return all
 }

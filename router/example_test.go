@@ -44,7 +44,8 @@ func Example() {
 // serve is what an app does, in memory: flows.Main serves the route of a config beside the app's own addresses.
 func serve(c interface {
 	Compile() (*runtime.Function, error)
-}) (post func(body, key string) string) {
+},
+) (post func(body, key string) string) {
 	f, err := c.Compile()
 	if err != nil {
 		panic(err)

@@ -87,8 +87,7 @@ func (p *pipeline) tellDiscards(b *batch) {
 }
 
 func (p *pipeline) logPanic(message *topic.Raw, err error) {
-	var panicked *PanicError
-	if errors.As(err, &panicked) {
+	if panicked, ok := errors.AsType[*PanicError](err); ok {
 		p.logger.Error("the function panicked", "offset", message.Offset, "panic", fmt.Sprint(panicked.Value), "stack", string(panicked.Stack))
 	}
 }

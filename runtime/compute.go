@@ -14,8 +14,7 @@ import (
 func (p *pipeline) compute(reading, work context.Context) error {
 	defer close(p.commits)
 	err := p.computeAll(reading, work)
-	var message *MessageError
-	if errors.As(err, &message) {
+	if _, ok := errors.AsType[*MessageError](err); ok {
 		// Returned here, it would cut off the sending of what came before the message.
 		p.verdict = err
 		return nil

@@ -80,14 +80,11 @@ func (in *inputs) look(ctx context.Context, spec *topic.Spec) error {
 	before := in.known[spec.Name]
 	info, err := in.engine.config.Log.Describe(ctx, spec.Name)
 	switch {
-	case ctx.Err() != nil:
-		return nil
 	case errors.Is(err, ErrUnknownTopic):
 		in.engine.config.Logger.Error("the input topic does not exist any more", "function", in.function.Name, "topic", spec.Name)
 		return nil
 	case err != nil:
-		// Whoever reads the topic finds out, too, and deals with it.
-		return nil
+		return nil //nolint:nilerr // whoever reads the topic finds out, too, and deals with it
 	case before.ID != info.ID:
 		return fmt.Errorf("topic %s: %w; reset function %s to read it from its start", spec.Name, ErrTopicRecreated, in.function.Name)
 	case before.Partitions != info.Partitions && in.function.State != nil:

@@ -124,10 +124,10 @@ type Held struct {
 
 // Reader reads one partition in order.
 type Reader interface {
-	// Read appends to dst messages that have arrived, and waits for one where none has. It returns between one and max
+	// Read appends to dst messages that have arrived, and waits for one where none has. It returns between one and limit
 	// messages. The bytes of a message stay valid as long as the message is referenced. ErrOutOfRange means that the
 	// log was cut below or above the position; ErrUnavailable that reading goes on when called again.
-	Read(ctx context.Context, dst []topic.Raw, max int) ([]topic.Raw, error)
+	Read(ctx context.Context, dst []topic.Raw, limit int) ([]topic.Raw, error)
 	// End returns the offset behind the last record of the partition, as of the last answer of the broker; -1 before.
 	End() int64
 	// Close stops reading and lets go of what is buffered.

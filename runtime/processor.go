@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -140,7 +141,7 @@ func (p *processor) fill(rows []StateRow) error {
 	for i := range rows {
 		e := p.cache.entries[rows[i].Key]
 		if e == nil {
-			return fmt.Errorf("load states: the store returned a key that was not asked for")
+			return errors.New("load states: the store returned a key that was not asked for")
 		}
 		state, err := p.function.State.Decode(rows[i].State)
 		if err != nil {
@@ -287,10 +288,9 @@ func newStamp() int64 { return rand.Int64N(1<<62) + 1 }
 
 // blame finds the message that made a state what cannot be encoded: the last one of its key.
 func blame(err error, messages []topic.Raw) *failedAt {
-	var s *stateError
-	if errors.As(err, &s) {
-		for i := len(messages) - 1; i >= 0; i-- {
-			if string(messages[i].Key) == s.key {
+	if s, ok := errors.AsType[*stateError](err); ok {
+		for i, message := range slices.Backward(messages) {
+			if string(message.Key) == s.key {
 				return &failedAt{index: i, err: err}
 			}
 		}

@@ -2,6 +2,7 @@ package stateful_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/kappaflows/flows/format"
@@ -50,7 +51,11 @@ func ExampleConfig_Compile() {
 		Name: "count", Input: words, Table: "flows_count", Options: stateful.Options{Delivery: runtime.AtLeastOnce},
 	}
 	_, err := f.Compile()
-	for _, line := range err.(*runtime.ConfigError).Lines() {
+	for _, line := range func() *runtime.ConfigError {
+		target := &runtime.ConfigError{}
+		_ = errors.As(err, &target)
+		return target
+	}().Lines() {
 		fmt.Println(line)
 	}
 	// Output:

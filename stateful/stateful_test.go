@@ -79,7 +79,7 @@ func TestErrorLeavesTheState(t *testing.T) {
 	require.Nil(t, records)
 	require.Equal(t, int64(0), *state.(*int64))
 	_, err = f.Apply(t.Context(), message("tea", "\xff"), state)
-	require.IsType(t, &topic.DecodeError{}, err)
+	require.ErrorAs(t, err, new(*topic.DecodeError))
 }
 
 func TestKeysThatCannotHaveAState(t *testing.T) {

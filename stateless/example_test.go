@@ -2,6 +2,7 @@ package stateless_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"strings"
@@ -63,7 +64,11 @@ func ExampleConfig_Compile() {
 	var unset *topic.Topic[string, string]
 	f := stateless.Config[string, string]{Name: "split lines", Outputs: topic.List{words, words, unset}}
 	_, err := f.Compile()
-	for _, line := range err.(*runtime.ConfigError).Lines() {
+	for _, line := range func() *runtime.ConfigError {
+		target := &runtime.ConfigError{}
+		_ = errors.As(err, &target)
+		return target
+	}().Lines() {
 		fmt.Println(line)
 	}
 	// Output:

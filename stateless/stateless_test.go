@@ -83,7 +83,7 @@ func TestErrorsAreReturnedAsTheyAre(t *testing.T) {
 	_, err := f.Apply(t.Context(), message("k", "v"), nil)
 	require.Equal(t, broken, err)
 	_, err = f.Apply(t.Context(), message("k\xff", "v"), nil)
-	require.IsType(t, &topic.DecodeError{}, err)
+	require.ErrorAs(t, err, new(*topic.DecodeError))
 }
 
 func TestEveryHelperReportsDecodeErrors(t *testing.T) {
@@ -96,7 +96,7 @@ func TestEveryHelperReportsDecodeErrors(t *testing.T) {
 		stateless.Branch("f", lines, stateless.Otherwise(words)),
 	} {
 		_, err := compile(t, f).Apply(t.Context(), message("k", "v\xff"), nil)
-		require.IsType(t, &topic.DecodeError{}, err)
+		require.ErrorAs(t, err, new(*topic.DecodeError))
 	}
 }
 

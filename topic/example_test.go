@@ -33,6 +33,6 @@ func ExampleTopic_Decode() {
 }
 
 func ExampleMurmur2() {
-	fmt.Println(topic.Murmur2([]byte("tea"), 4) == topic.Murmur2([]byte("tea"), 4))
-	// Output: true
+	fmt.Println(topic.Murmur2([]byte("tea"), 4), topic.Murmur2([]byte("coffee"), 4))
+	// Output: 2 0
 }

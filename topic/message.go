@@ -2,6 +2,7 @@ package topic
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -52,9 +53,9 @@ type Headers []Header
 
 // Last returns the value of the last header of that name, and whether there is one.
 func (h Headers) Last(key string) ([]byte, bool) {
-	for i := len(h) - 1; i >= 0; i-- {
-		if h[i].Key == key {
-			return h[i].Value, true
+	for _, v := range slices.Backward(h) {
+		if v.Key == key {
+			return v.Value, true
 		}
 	}
 	return nil, false

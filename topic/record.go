@@ -104,7 +104,7 @@ func (r Record) fail(part, formatName string, err error) Record {
 // WithHeader returns the record with one more header. Names that start with "flows-" are refused when it is returned.
 func (r Record) WithHeader(key string, value []byte) Record {
 	m := r.extended()
-	m.headers = append(m.headers[:len(m.headers):len(m.headers)], Header{Key: key, Value: value})
+	m.headers = append(slices.Clip(m.headers), Header{Key: key, Value: value})
 	r.more = m
 	return r
 }
@@ -117,7 +117,7 @@ func (r Record) WithHeadersOf(headers Headers) Record {
 	}
 	m := r.extended()
 	if len(m.headers) == 0 {
-		m.headers, m.handed = headers[:len(headers):len(headers)], len(headers)
+		m.headers, m.handed = slices.Clip(headers), len(headers)
 	} else {
 		m.headers = slices.Insert(slices.Clone(m.headers), m.handed, headers...)
 		m.handed += len(headers)

@@ -6,6 +6,7 @@
 package topic
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -157,7 +158,7 @@ const maxName = 249
 func ValidateName(name string) error {
 	switch {
 	case name == "":
-		return fmt.Errorf("topic name is empty")
+		return errors.New("topic name is empty")
 	case len(name) > maxName:
 		return fmt.Errorf("topic name of %d characters; %d at most", len(name), maxName)
 	case name == "." || name == "..":

@@ -29,7 +29,7 @@ func TestReadmeIsTested(t *testing.T) {
 	require.NotEmpty(t, snippets)
 	for _, snippet := range snippets {
 		// Not Contains, which would print all of the code.
-		require.True(t, strings.Contains(code.String(), folded(snippet)), "the README has code that is not tested:\n%s", snippet)
+		require.Contains(t, code.String(), folded(snippet), "the README has code that is not tested:\n%s", snippet)
 	}
 }
 

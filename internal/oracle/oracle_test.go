@@ -198,7 +198,7 @@ func TestProgram(t *testing.T) {
 		command.Env = append(os.Environ(), "KAFKA_BROKERS="+o.Brokers[0], "POSTGRES_URL="+o.Database)
 		printed, err := command.CombinedOutput()
 		if err != nil {
-			require.IsType(t, &exec.ExitError{}, err)
+			require.ErrorAs(t, err, new(*exec.ExitError))
 		}
 		return string(printed), command.ProcessState.ExitCode()
 	}

@@ -139,7 +139,7 @@ func (p *process) call(ctx context.Context, lane string, do func(context.Context
 	fault, random := p.decide(lane)
 	p.world.logger.Debug("call", "process", p.number, "lane", lane, "fault", fault)
 	wait := func(most time.Duration) time.Duration { return time.Duration(random.Int64N(int64(most))) }
-	switch fault {
+	switch fault { //nolint:exhaustive // the others are of a broker or a store
 	case slow:
 		select {
 		case <-time.After(wait(2 * time.Second)):

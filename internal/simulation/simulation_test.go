@@ -2,7 +2,6 @@ package simulation
 
 import (
 	"flag"
-	"fmt"
 	"log/slog"
 	"os"
 	"testing"
@@ -30,7 +29,7 @@ func simulate(t *testing.T, seed uint64, mutate Mutation) (err error) {
 func TestSimulation(t *testing.T) {
 	for seed := *firstSeed; seed < *firstSeed+*seedCount; seed++ {
 		if err := simulate(t, seed, nil); err != nil {
-			require.NoError(t, err, fmt.Sprintf("again with: go test ./internal/simulation -sim.seed=%d -sim.seeds=1", seed))
+			require.NoError(t, err, "again with: go test ./internal/simulation -sim.seed=%d -sim.seeds=1", seed)
 		}
 	}
 }

@@ -37,7 +37,7 @@ func recovered(next bunrouter.HandlerFunc) bunrouter.HandlerFunc {
 			switch value := recover(); value {
 			case nil:
 			case http.ErrAbortHandler:
-				panic(value)
+				panic(value) //nolint:forbidigo // how a handler tells net/http to cut the connection
 			default:
 				failure := &panicError{value: value, stack: debug.Stack()}
 				err = errors.Join(failure, problem.Of(failure).Write(w))

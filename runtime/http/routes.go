@@ -50,9 +50,11 @@ func (s *Server) index(w http.ResponseWriter, _ bunrouter.Request) error {
 /metrics   metrics for Prometheus
 /topology  functions, topics and tables as JSON; ?format=mermaid for a drawing
 `)
+	var textSb53 strings.Builder
 	for _, route := range s.config.Routes {
-		text += "\n" + route.Method + " " + route.Pattern
+		textSb53.WriteString("\n" + route.Method + " " + route.Pattern)
 	}
+	text += textSb53.String()
 	if s.config.OpenAPI != nil {
 		text += "\n/openapi.json  these requests, as OpenAPI"
 	}

@@ -108,7 +108,8 @@ type service struct {
 
 func newService(t *testing.T, c interface {
 	Compile() (*runtime.Function, error)
-}) *service {
+},
+) *service {
 	log := memory.NewLog()
 	require.NoError(t, log.Create(t.Context(), []runtime.NewTopic{{Name: "orders", Partitions: 3}}))
 	return start(t, c, &faulty{Log: log}, memory.NewStore())
@@ -117,7 +118,8 @@ func newService(t *testing.T, c interface {
 // start is a process that serves a router.
 func start(t *testing.T, c interface {
 	Compile() (*runtime.Function, error)
-}, log *faulty, store *memory.Store) *service {
+}, log *faulty, store *memory.Store,
+) *service {
 	t.Helper()
 	f, err := c.Compile()
 	require.NoError(t, err)
@@ -257,13 +259,17 @@ func TestRefusals(t *testing.T) {
 			[]string{"Retry-After", "2"},
 		},
 		"no content type": {
-			`{}`, []string{"Content-Type", ""}, 415, "there is no content type; application/json is taken",
+			`{}`,
+			[]string{"Content-Type", ""},
+			415, "there is no content type; application/json is taken",
 			[]string{"Accept", "application/json"},
 		},
 		"form":    {`{}`, []string{"Content-Type", "text/html"}, 415, `content type "text/html" is not taken; application/json is`, nil},
 		"charset": {`{}`, []string{"Content-Type", "application/json; charset=latin1"}, 415, `content type "application/json; charset=latin1" is not taken; application/json is`, nil},
 		"gzip": {
-			`{}`, []string{"Content-Encoding", "gzip"}, 415, `content encoding "gzip" is not taken; send the body as it is`,
+			`{}`,
+			[]string{"Content-Encoding", "gzip"},
+			415, `content encoding "gzip" is not taken; send the body as it is`,
 			[]string{"Accept-Encoding", "identity"},
 		},
 		"two keys":        {`{}`, []string{"Idempotency-Key", "a", "Idempotency-Key", "b"}, 400, "there is more than one Idempotency-Key", nil},

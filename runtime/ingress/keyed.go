@@ -13,7 +13,7 @@ import (
 
 // keyed appends the record of a request once, however often the request is made with its key.
 func (r *route) keyed(
-	ctx context.Context, w http.ResponseWriter, key runtime.RequestKey, print []byte, record func() (runtime.Output, error),
+	ctx context.Context, w http.ResponseWriter, key runtime.RequestKey, fingerprint []byte, record func() (runtime.Output, error),
 ) (accepted, error) {
 	request, known, err := r.recall(ctx, key)
 	if err != nil {
@@ -26,12 +26,12 @@ func (r *route) keyed(
 		}
 		var first bool
 		var at runtime.Position
-		request = runtime.KeyedRequest{RequestKey: key, Fingerprint: print, Offset: runtime.Pending}
+		request = runtime.KeyedRequest{RequestKey: key, Fingerprint: fingerprint, Offset: runtime.Pending}
 		if request, first, at, err = r.first(ctx, request, output); first || err != nil {
 			return appended(at), err
 		}
 	}
-	if !bytes.Equal(request.Fingerprint, print) {
+	if !bytes.Equal(request.Fingerprint, fingerprint) {
 		return accepted{}, problem.New(http.StatusUnprocessableEntity, "the Idempotency-Key was used for another request")
 	}
 	w.Header().Set("Idempotency-Replayed", "true")

@@ -97,14 +97,14 @@ func inUse(err error) error {
 }
 
 func (l *Log) commitOffsets(coordinator *sarama.Broker, group string, offsets map[runtime.TopicPartition]int64) error {
-	request, any := sarama.NewOffsetCommitRequest(l.settings, group), false
+	request, some := sarama.NewOffsetCommitRequest(l.settings, group), false
 	for partition, offset := range offsets {
 		if offset >= 0 {
 			request.AddBlock(partition.Topic, partition.Partition, offset, 0, "")
-			any = true
+			some = true
 		}
 	}
-	if !any {
+	if !some {
 		return nil
 	}
 	response, err := coordinator.CommitOffset(request)
@@ -115,14 +115,14 @@ func (l *Log) commitOffsets(coordinator *sarama.Broker, group string, offsets ma
 }
 
 func forgetOffsets(coordinator *sarama.Broker, group string, offsets map[runtime.TopicPartition]int64) error {
-	request, any := &sarama.DeleteOffsetsRequest{Group: group}, false
+	request, some := &sarama.DeleteOffsetsRequest{Group: group}, false
 	for partition, offset := range offsets {
 		if offset < 0 {
 			request.AddPartition(partition.Topic, partition.Partition)
-			any = true
+			some = true
 		}
 	}
-	if !any {
+	if !some {
 		return nil
 	}
 	response, err := coordinator.DeleteOffsets(request)

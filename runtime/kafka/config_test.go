@@ -27,21 +27,25 @@ func TestFromEnvironment(t *testing.T) {
 	}{
 		{"plain", map[string]string{"KAFKA_BROKERS": " a:1, b:2,"}, kafka.Config{Brokers: []string{"a:1", "b:2"}}},
 		{
-			"names", map[string]string{"KAFKA_BROKERS": "a:1", "KAFKA_CLIENT_ID": "me", "KAFKA_INSTANCE_ID": "pod-0"},
+			"names",
+			map[string]string{"KAFKA_BROKERS": "a:1", "KAFKA_CLIENT_ID": "me", "KAFKA_INSTANCE_ID": "pod-0"},
 			kafka.Config{Brokers: []string{"a:1"}, ClientID: "me", InstanceID: "pod-0"},
 		},
 		{"tls", map[string]string{"KAFKA_BROKERS": "a:1", "KAFKA_TLS": "true"}, kafka.Config{Brokers: []string{"a:1"}, TLS: &kafka.TLS{}}},
 		{"no tls", map[string]string{"KAFKA_BROKERS": "a:1", "KAFKA_TLS": "false"}, kafka.Config{Brokers: []string{"a:1"}}},
 		{
-			"tls implied", map[string]string{"KAFKA_BROKERS": "a:1", "KAFKA_TLS_CA": "ca", "KAFKA_TLS_CERT": "c", "KAFKA_TLS_KEY": "k", "KAFKA_TLS_SERVER_NAME": "n"},
+			"tls implied",
+			map[string]string{"KAFKA_BROKERS": "a:1", "KAFKA_TLS_CA": "ca", "KAFKA_TLS_CERT": "c", "KAFKA_TLS_KEY": "k", "KAFKA_TLS_SERVER_NAME": "n"},
 			kafka.Config{Brokers: []string{"a:1"}, TLS: &kafka.TLS{CA: "ca", Certificate: "c", Key: "k", ServerName: "n"}},
 		},
 		{
-			"sasl", map[string]string{"KAFKA_BROKERS": "a:1", "KAFKA_SASL_MECHANISM": "scram-sha-512", "KAFKA_SASL_USERNAME": "u", "KAFKA_SASL_PASSWORD": " p "},
+			"sasl",
+			map[string]string{"KAFKA_BROKERS": "a:1", "KAFKA_SASL_MECHANISM": "scram-sha-512", "KAFKA_SASL_USERNAME": "u", "KAFKA_SASL_PASSWORD": " p "},
 			kafka.Config{Brokers: []string{"a:1"}, SASL: &kafka.SASL{Mechanism: "SCRAM-SHA-512", Username: "u", Password: " p "}},
 		},
 		{
-			"sasl by default", map[string]string{"KAFKA_BROKERS": "a:1", "KAFKA_SASL_USERNAME": "u", "KAFKA_SASL_PASSWORD": "p"},
+			"sasl by default",
+			map[string]string{"KAFKA_BROKERS": "a:1", "KAFKA_SASL_USERNAME": "u", "KAFKA_SASL_PASSWORD": "p"},
 			kafka.Config{Brokers: []string{"a:1"}, SASL: &kafka.SASL{Mechanism: "PLAIN", Username: "u", Password: "p"}},
 		},
 	} {

@@ -55,7 +55,7 @@ func onLeader[T any](l *Log, partition runtime.TopicPartition, request func(*sar
 		if leader, epoch, err = l.client.LeaderAndEpoch(partition.Topic, partition.Partition); err != nil {
 			return answer, err
 		}
-		if answer, err = request(leader, epoch); err == nil || meaning(err) != runtime.ErrUnavailable {
+		if answer, err = request(leader, epoch); err == nil || !errors.Is(meaning(err), runtime.ErrUnavailable) {
 			return answer, err
 		}
 		if _, answered := errors.AsType[sarama.KError](err); !answered {

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -150,7 +151,7 @@ func (l *lane) lose(r *reader, err error) {
 	l.readers.mu.Lock()
 	l.members = slices.DeleteFunc(l.members, func(other *reader) bool { return other == r })
 	l.readers.mu.Unlock()
-	if err = r.excuse(err); r.lost || meaning(err) != runtime.ErrUnavailable {
+	if err = r.excuse(err); r.lost || !errors.Is(meaning(err), runtime.ErrUnavailable) {
 		r.fail(err)
 	}
 	r.lost = true

@@ -1,7 +1,6 @@
 package kafka_test
 
 import (
-	"io"
 	"log/slog"
 	"strings"
 	"testing"
@@ -39,7 +38,7 @@ func connect(t *testing.T, brokers string) *kafka.Log {
 
 func logger(t *testing.T) *slog.Logger {
 	if !testing.Verbose() {
-		return slog.New(slog.NewTextHandler(io.Discard, nil))
+		return slog.New(slog.DiscardHandler)
 	}
 	return slog.New(slog.NewTextHandler(t.Output(), nil))
 }

@@ -154,7 +154,7 @@ func (m *member) final(err error, unknown int) bool {
 	if errors.Is(err, sarama.ErrUnknownTopicOrPartition) {
 		return unknown >= unknownAttempts
 	}
-	return meaning(err) != runtime.ErrUnavailable
+	return !errors.Is(meaning(err), runtime.ErrUnavailable)
 }
 
 func (m *member) fail(err error) {
@@ -201,7 +201,7 @@ func (m *member) start(ctx context.Context, held runtime.Held) <-chan struct{} {
 	done := make(chan struct{})
 	m.owning.Go(func() {
 		defer close(done)
-		if err := m.own(ctx, held); err != nil && !(ctx.Err() != nil && errors.Is(err, context.Canceled)) {
+		if err := m.own(ctx, held); err != nil && (ctx.Err() == nil || !errors.Is(err, context.Canceled)) {
 			m.fail(err)
 		}
 	})

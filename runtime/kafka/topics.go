@@ -215,7 +215,7 @@ func (l *Log) Bounds(ctx context.Context, partition runtime.TopicPartition) (sta
 func (l *Log) Committed(ctx context.Context, group string, partition runtime.TopicPartition) (int64, error) {
 	offset, err := await(ctx, l, func() (int64, error) {
 		offset, err := l.committed(group, partition)
-		if err == nil || meaning(err) != runtime.ErrUnavailable {
+		if err == nil || !errors.Is(meaning(err), runtime.ErrUnavailable) {
 			return offset, err
 		}
 		if err := l.client.RefreshCoordinator(group); err != nil {

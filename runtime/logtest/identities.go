@@ -36,7 +36,7 @@ func testRepeated(t *testing.T, f *fixture) {
 	require.EqualValues(t, 10, f.sent(p, identity, 10, records("a", 10)))
 }
 
-func testOutOfOrder(t *testing.T, f *fixture) {
+func testOutOfOrder(_ *testing.T, f *fixture) {
 	p, identity := f.topic(1), f.identity()
 	f.sent(p, identity, 0, records("a", 10))
 	f.refused(p, identity, 20, records("a", 10), runtime.ErrOutOfOrder) // a gap

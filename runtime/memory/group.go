@@ -243,7 +243,7 @@ func (s *session) start(ctx context.Context, partition runtime.TopicPartition) {
 	held := runtime.Held{TopicPartition: partition, Mark: func(offset int64) { s.mark(t, partition, offset) }}
 	s.owning.Go(func() {
 		defer close(t.done)
-		if err := s.own(ctx, held); err != nil && !(ctx.Err() != nil && errors.Is(err, context.Canceled)) {
+		if err := s.own(ctx, held); err != nil && (ctx.Err() == nil || !errors.Is(err, context.Canceled)) {
 			s.failing.Do(func() { s.failure = err })
 			s.fail()
 		}

@@ -184,7 +184,7 @@ func (s *schemas) of(body reflect.Type, strict bool) object {
 
 // named returns a reference to the schema of a type with a name, made at the first call. Types that share a name get
 // letters behind it from the second one on.
-func (s *schemas) named(key typeKey, name string, make func() object) object {
+func (s *schemas) named(key typeKey, name string, build func() object) object {
 	if known, ok := s.names[key]; ok {
 		return reference(known)
 	}
@@ -198,7 +198,7 @@ func (s *schemas) named(key typeKey, name string, make func() object) object {
 	}
 	s.names[key] = unique
 	s.defined[unique] = nil // taken, while its fields are looked at
-	s.defined[unique] = make()
+	s.defined[unique] = build()
 	return reference(unique)
 }
 

@@ -131,8 +131,8 @@ func (s *schemas) structure(t reflect.Type, strict bool) object {
 // fields adds the fields of a struct. Those of embedded structs are the struct's own, unless it has one of the name.
 func (s *schemas) fields(t reflect.Type, strict bool, properties object) {
 	var embedded []reflect.Type
-	for i := range t.NumField() {
-		field := t.Field(i)
+	for field := range t.Fields() {
+		field := field
 		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
 		if field.Tag.Get("json") == "-" {
 			continue

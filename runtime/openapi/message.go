@@ -12,7 +12,7 @@ func descriptorOf(t reflect.Type) protoreflect.MessageDescriptor {
 	if t.Kind() != reflect.Pointer {
 		return nil
 	}
-	message, is := reflect.Zero(t).Interface().(proto.Message)
+	message, is := reflect.TypeAssert[proto.Message](reflect.Zero(t))
 	if !is {
 		return nil
 	}
@@ -43,8 +43,8 @@ var wrappers = map[protoreflect.FullName]bool{
 // message is the schema of a message by the rules of protobuf's JSON. Fields may also be called as in the .proto file,
 // which the schema does not show.
 func (s *schemas) message(d protoreflect.MessageDescriptor) object {
-	if make, is := wellKnown[d.FullName()]; is {
-		return make()
+	if build, is := wellKnown[d.FullName()]; is {
+		return build()
 	}
 	if wrappers[d.FullName()] {
 		return nullable(s.scalar(d.Fields().ByName("value")))

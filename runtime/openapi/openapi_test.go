@@ -1,14 +1,13 @@
 package openapi_test
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"os"
 	"strings"
 	"testing"
 	"time"
-
-	"context"
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/types/known/apipb"
@@ -53,7 +52,7 @@ type order struct {
 	Pages    page[line]         `json:"pages"`
 	Inline   struct{ A bool }   `json:"inline"`
 	Untagged string
-	private  string
+	private  string //nolint:unused // it must not show
 }
 
 type line struct {

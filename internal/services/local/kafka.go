@@ -114,15 +114,19 @@ func (s *Service) listen() (string, error) {
 	}
 	s.Listeners = map[string]string{}
 	advertised, protocols := "PLAINTEXT://"+s.Address, "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT"
+	var advertisedSb117 strings.Builder
+	var protocolsSb117 strings.Builder
 	for name, protocol := range s.config.Listeners {
 		port, err := freePort()
 		if err != nil {
 			return "", err
 		}
 		s.Listeners[name] = loopback(port)
-		advertised += "," + name + "://" + s.Listeners[name]
-		protocols += "," + name + ":" + protocol
+		advertisedSb117.WriteString("," + name + "://" + s.Listeners[name])
+		protocolsSb117.WriteString("," + name + ":" + protocol)
 	}
+	advertised += advertisedSb117.String()
+	protocols += protocolsSb117.String()
 	return fmt.Sprintf("listeners=%[1]s,CONTROLLER://%[2]s\nadvertised.listeners=%[1]s\ncontroller.quorum.bootstrap.servers=%[2]s\n"+
 		"listener.security.protocol.map=%[3]s\n", advertised, loopback(controller), protocols), nil
 }

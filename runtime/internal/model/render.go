@@ -69,7 +69,7 @@ func (t *Table) models(rows []reflect.Value) any {
 
 func (t *Table) render(ctx context.Context, query bun.Query, rows []reflect.Value, fields []*schema.Field) (string, error) {
 	for _, row := range rows {
-		if hook, ok := row.Interface().(bun.BeforeAppendModelHook); ok {
+		if hook, ok := reflect.TypeAssert[bun.BeforeAppendModelHook](row); ok {
 			if err := hook.BeforeAppendModel(ctx, query); err != nil {
 				return "", err
 			}
@@ -115,7 +115,7 @@ func scalar(of reflect.Type) bool {
 	if of.PkgPath() != "" {
 		return false
 	}
-	switch of.Kind() {
+	switch of.Kind() { //nolint:exhaustive // the others are not scalar
 	case reflect.Bool, reflect.String, reflect.Float32, reflect.Float64,
 		reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
 		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:

@@ -17,8 +17,9 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	os.Exit(judge(ctx, os.Args[1:]))
+	status := judge(ctx, os.Args[1:])
+	stop()
+	os.Exit(status)
 }
 
 func judge(ctx context.Context, arguments []string) int {
