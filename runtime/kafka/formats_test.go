@@ -89,5 +89,7 @@ func TestTransactions(t *testing.T) {
 		texts, offsets = append(texts, string(m.Value)), append(offsets, m.Offset)
 	}
 	require.Equal(t, []string{"0 0 true", "0 1 true", "0 2 true", "3 0 true", "3 1 true", "3 2 true", "0"}, texts)
-	require.Equal(t, []int64{0, 1, 2, 12, 13, 14, 20}, offsets)
+	require.Equal(t, []int64{0, 1, 2, 12, 13, 14}, offsets[:6])
+	// The broker writes the marker of the last abort when it gets to it, before or after what is sent next.
+	require.Contains(t, []int64{19, 20}, offsets[6])
 }
