@@ -83,9 +83,15 @@ func (s *secure) startBroker(properties []string) {
 	s.broker = services.NewListeningBroker(s.t, map[string]string{
 		"SCRAM": "SASL_SSL", "PLAIN": "SASL_SSL", "MUTUAL": "SSL", "EXPIRED": "SSL", "ELSEWHERE": "SSL",
 	}, properties...)
+	s.addUser(scramUser)
+}
+
+// addUser makes a user of the broker who has the password of SCRAM.
+func (s *secure) addUser(name string) {
+	s.t.Helper()
 	admin := kadm.NewClient(oracle{brokers: s.broker.Addr()}.client(s.t))
 	answers, err := admin.AlterUserSCRAMs(s.t.Context(), nil, []kadm.UpsertSCRAM{{
-		User: scramUser, Mechanism: kadm.ScramSha512, Iterations: 4096, Password: s.scram,
+		User: name, Mechanism: kadm.ScramSha512, Iterations: 4096, Password: s.scram,
 	}})
 	require.NoError(s.t, err)
 	require.NoError(s.t, answers.Error())

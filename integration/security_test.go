@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -40,12 +41,15 @@ func TestWordCountOverEncryptedConnections(t *testing.T) {
 	}
 }
 
+// produced numbers the lines, so that each has a word that is new beside those that are known.
+var produced atomic.Int64
+
 // produceLines appends lines of text and returns how many words they have.
 func produceLines(t *testing.T, client *kgo.Client, lines int) (words int) {
 	t.Helper()
 	records := make([]*kgo.Record, lines)
 	for i := range records {
-		text := fmt.Sprintf("line %d of these", i%50)
+		text := fmt.Sprintf("line %d of these", produced.Add(1))
 		words += len(strings.Fields(text))
 		records[i] = &kgo.Record{Topic: "lines", Value: []byte(text)}
 	}

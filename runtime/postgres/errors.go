@@ -56,6 +56,7 @@ const (
 	divisionByZero       = "22012"
 	uniqueViolation      = "23505"
 	permissionDenied     = "42501"
+	noSchema             = "3F000"
 	featureNotSupported  = "0A000" // also: a prepared statement whose result changed its type
 	noPreparedStatement  = "26000"
 	readOnlyTransaction  = "25006"
@@ -76,7 +77,7 @@ const (
 func decision(err error) error {
 	if server, ok := errors.AsType[*pgconn.PgError](err); ok {
 		switch {
-		case server.Code == permissionDenied:
+		case server.Code == permissionDenied, server.Code == noSchema:
 			return runtime.ErrDenied
 		case passing(server.Code):
 			return runtime.ErrUnavailable
@@ -118,6 +119,9 @@ func mistrusted(err error) bool {
 // reason says in a few words what went wrong, without an address's secrets and in one line.
 func reason(err error) string {
 	if server, ok := errors.AsType[*pgconn.PgError](err); ok {
+		if server.Code == noSchema {
+			return "permission denied, or no such schema in the search_path: " + oneLine(server.Message)
+		}
 		return oneLine(server.Message)
 	}
 	if connect, ok := errors.AsType[*pgconn.ConnectError](err); ok {
