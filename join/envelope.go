@@ -231,3 +231,14 @@ func shown(data []byte) string {
 	}
 	return strconv.Quote(string(data))
 }
+
+// timestampOf returns the timestamp of an envelope that was decoded before.
+func timestampOf(data []byte) (timestamp int64) {
+	_ = eachField(data, func(number int, n uint64, _ []byte) error {
+		if number == timestampField {
+			timestamp = int64(n)
+		}
+		return nil
+	}, envelopeType)
+	return timestamp
+}

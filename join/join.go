@@ -14,6 +14,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/kappaflows/flows/format"
 	"github.com/kappaflows/flows/runtime"
@@ -63,7 +64,8 @@ var ErrUnknownSide = errors.New("the join has no such side; another release of t
 func (c Config[K, S]) Compile() (*runtime.Function, error) {
 	ids := c.sideIDs()
 	intermediate := c.intermediate(ids)
-	own := runtime.OwnTopic{Spec: intermediate.Spec(), Like: c.topics()}
+	// Its records have the timestamps of the sides' messages inside, so that old ones are not deleted on arrival.
+	own := runtime.OwnTopic{Spec: intermediate.Spec(), Like: c.topics(), Retention: runtime.ByArrival}
 	problems := c.problems()
 	f, err := c.fold(ids, intermediate)
 	problems = append(problems, c.foldProblems(err)...)
@@ -75,7 +77,7 @@ func (c Config[K, S]) Compile() (*runtime.Function, error) {
 	if len(problems) > 0 {
 		return nil, &runtime.ConfigError{Function: c.Name, Kind: Kind, Problems: problems}
 	}
-	f.Kind, f.Own, f.Parts = Kind, []runtime.OwnTopic{own}, parts
+	f.Kind, f.Own, f.Parts, f.Apply = Kind, []runtime.OwnTopic{own}, parts, timed(f.Apply)
 	return f, nil
 }
 
@@ -116,6 +118,19 @@ func (c Config[K, S]) fold(ids []string, intermediate *topic.Topic[K, envelope])
 		Name: c.Name, Input: intermediate, Outputs: c.Outputs, State: c.State, Table: c.Table, Options: options,
 		Function: c.dispatch(ids),
 	}.Compile()
+}
+
+// timed gives the outputs of a fold the timestamp of the message that is in the envelope.
+func timed(
+	fold func(context.Context, *runtime.Input, any) (topic.Records, error),
+) func(context.Context, *runtime.Input, any) (topic.Records, error) {
+	return func(ctx context.Context, in *runtime.Input, state any) (topic.Records, error) {
+		records, err := fold(ctx, in, state)
+		if err == nil {
+			in.Timestamp = time.UnixMilli(timestampOf(in.Value))
+		}
+		return records, err
+	}
 }
 
 // dispatch returns what unwraps a message and hands it to the function of its side.

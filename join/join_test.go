@@ -110,7 +110,7 @@ func TestConfigCompiles(t *testing.T) {
 	intermediate := f.Inputs[0]
 	require.Equal(t, "pay.intermediate", intermediate.Name)
 	require.Equal(t, int32(12), intermediate.Partitions)
-	require.Equal(t, []runtime.OwnTopic{{Spec: intermediate, Like: []*topic.Spec{orders.Spec(), payments.Spec()}}}, f.Own)
+	require.Equal(t, []runtime.OwnTopic{{Spec: intermediate, Like: []*topic.Spec{orders.Spec(), payments.Spec()}, Retention: runtime.ByArrival}}, f.Own)
 
 	require.Len(t, f.Parts, 2)
 	for i, side := range []*topic.Spec{orders.Spec(), payments.Spec()} {
@@ -349,4 +349,21 @@ func BenchmarkJoin(b *testing.B) {
 			}
 		}
 	})
+}
+
+// TestOutputsHaveTheTimeOfTheirMessage applies a join to a message that its intermediate topic has stamped anew.
+func TestOutputsHaveTheTimeOfTheirMessage(t *testing.T) {
+	f, err := join.Config[string, order]{
+		Name: "pay", Key: format.String(), State: format.JSON[order](), Outputs: topic.List{paid},
+		Sides: []join.Side[string, order]{join.From(orders, orderKey, onOrder), join.From(payments, paymentKey, onPayment)},
+	}.Compile()
+	require.NoError(t, err)
+	sent := time.UnixMilli(1_700_000_000_123)
+	side := &runtime.Input{Raw: topic.Raw{Timestamp: sent, Key: []byte("o-1"), Value: []byte(`{}`)}, Topic: "orders"}
+	records, err := f.Parts[0].Apply(t.Context(), side, nil)
+	require.NoError(t, err)
+	in := &runtime.Input{Raw: topic.Raw{Timestamp: time.Now(), Key: records[0].Key(), Value: records[0].Value()}}
+	_, err = f.Apply(t.Context(), in, f.State.New())
+	require.NoError(t, err)
+	require.True(t, sent.Equal(in.Timestamp), "%s", in.Timestamp)
 }

@@ -30,7 +30,8 @@ type Function struct {
 	// Route is how requests come in, where that is in place of Inputs; the engine then does not run the function.
 	Route *Route
 	// Apply runs the user's function on one message. state is what State.New or State.Decode returned for the
-	// message's key, changed in place; nil without State. It may panic: the engine makes an error of it.
+	// message's key, changed in place; nil without State. It may panic: the engine makes an error of it. It may change
+	// the input's timestamp: records that have none of their own get it.
 	Apply func(ctx context.Context, in *Input, state any) (topic.Records, error)
 	// DeadLetter is the topic for messages that it cannot be applied to; nil where its policy has no use for one. Check
 	// sets it.
@@ -72,6 +73,8 @@ type OwnTopic struct {
 	Spec *topic.Spec
 	// Like are topics whose messages end up in it: it takes larger ones than the one that takes the largest.
 	Like []*topic.Spec
+	// Retention is what its records are deleted by.
+	Retention Retention
 
 	replicas int16
 }

@@ -88,7 +88,22 @@ type NewTopic struct {
 	Compacted bool
 	// MaxMessageBytes is the topic's max.message.bytes; 0 is the broker's default.
 	MaxMessageBytes int
+	// Retention is what records are deleted by.
+	Retention Retention
 }
+
+// Retention says when a topic's records are deleted for their age.
+type Retention uint8
+
+const (
+	// ByTimestamp deletes records when their timestamps are older than the broker's default retention.
+	ByTimestamp Retention = iota
+	// ByArrival does that by the time at which they were appended (message.timestamp.type=LogAppendTime), which then is
+	// their timestamp.
+	ByArrival
+	// Forever keeps them (retention.ms=-1).
+	Forever
+)
 
 // TopicPartition names one partition of a topic.
 type TopicPartition struct {

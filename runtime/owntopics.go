@@ -15,7 +15,7 @@ func (f *Function) OwnTopics() []OwnTopic {
 	if f.DeadLetter == nil {
 		return f.Own
 	}
-	return append(slices.Clip(f.Own), OwnTopic{Spec: f.DeadLetter, Like: f.Inputs})
+	return append(slices.Clip(f.Own), OwnTopic{Spec: f.DeadLetter, Like: f.Inputs, Retention: Forever})
 }
 
 // CreateOwnTopics creates those own topics of the functions that are missing, so that who runs the functions needs no
@@ -75,7 +75,7 @@ func createOwn(ctx context.Context, log Log, own OwnTopic) error {
 	if !errors.Is(err, ErrUnknownTopic) {
 		return describeError(own.Spec, err)
 	}
-	create := NewTopic{Name: own.Spec.Name, Replicas: own.replicas, Compacted: own.Spec.Compacted}
+	create := NewTopic{Name: own.Spec.Name, Replicas: own.replicas, Compacted: own.Spec.Compacted, Retention: own.Retention}
 	for _, like := range own.Like {
 		info, err := log.Describe(ctx, like.Name)
 		if err != nil {

@@ -212,13 +212,12 @@ func (p *processor) one(ctx context.Context, b *batch, in *Input, i int) error {
 		}
 		state = e.state
 	}
-	timestamp := in.Timestamp
 	records, err := p.function.Apply(ctx, in, state)
 	if err != nil {
 		return p.refuse(b, in, err)
 	}
 	for r := range records {
-		if err := p.router.add(b, &records[r], timestamp); err != nil {
+		if err := p.router.add(b, &records[r], in.Timestamp); err != nil {
 			return err
 		}
 	}

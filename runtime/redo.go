@@ -34,7 +34,7 @@ func Redo(f *Function, decide func(letter *topic.Raw, partition int32) Decision)
 			again := *in
 			revive(&again)
 			records, err := f.Apply(ctx, &again, state)
-			in.Changes = again.Changes
+			in.Changes, in.Timestamp = again.Changes, again.Timestamp
 			return records, err
 		case Drop:
 			return nil, nil

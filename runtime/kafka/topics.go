@@ -139,9 +139,20 @@ func detail(t runtime.NewTopic) *sarama.TopicDetail {
 	if d.ReplicationFactor == 0 {
 		d.ReplicationFactor = -1
 	}
+	d.ConfigEntries = map[string]*string{}
+	set := func(name, value string) { d.ConfigEntries[name] = &value }
 	if t.Compacted {
-		compact := "compact"
-		d.ConfigEntries = map[string]*string{"cleanup.policy": &compact}
+		set("cleanup.policy", "compact")
+	}
+	if t.MaxMessageBytes > 0 {
+		set("max.message.bytes", strconv.Itoa(t.MaxMessageBytes))
+	}
+	switch t.Retention {
+	case runtime.ByArrival:
+		set("message.timestamp.type", "LogAppendTime")
+	case runtime.Forever:
+		set("retention.ms", "-1")
+	case runtime.ByTimestamp:
 	}
 	return d
 }
