@@ -2,9 +2,11 @@ package integration
 
 import (
 	"context"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,11 +19,12 @@ import (
 	"github.com/kappaflows/flows/internal/services"
 )
 
-// instances is how many processes there are while nothing changes that.
-const instances = 3
+// programs are the examples that run: functions without and with state, a join, and one that keeps tables. Each has so
+// many processes while nothing changes that.
+var programs = map[string]int{"wordcount": 3, "enrich": 2, "table": 2}
 
-// cluster is a broker, a database and processes of word count, which reach both through proxies. The test itself goes
-// past the proxies.
+// cluster is a broker, a database and processes of several programs, which reach both through proxies. The test itself
+// goes past the proxies.
 type cluster struct {
 	t      *testing.T
 	seed   uint64
@@ -35,16 +38,22 @@ type cluster struct {
 
 	oracle    oracle
 	client    *kgo.Client
-	program   string
+	binaries  map[string]string
 	env       []string
-	instances []*process
+	instances []*instance
 	// started are all processes that ever were.
 	started []*process
 }
 
+// instance is a place for a process of a program: when one is killed another takes it.
+type instance struct {
+	program string
+	*process
+}
+
 func newCluster(t *testing.T, seed uint64) *cluster {
 	t.Helper()
-	c := &cluster{t: t, seed: seed, random: rand.New(rand.NewPCG(seed, 0)), program: build(t, "wordcount")}
+	c := &cluster{t: t, seed: seed, random: rand.New(rand.NewPCG(seed, 0)), binaries: map[string]string{}}
 	c.toBroker, c.toDatabase = newProxy(t), newProxy(t)
 	c.broker = services.NewBroker(t, "advertised.listeners=PLAINTEXT://"+c.toBroker.Addr())
 	c.toBroker.Forward(c.broker.Addr())
@@ -62,7 +71,11 @@ func newCluster(t *testing.T, seed uint64) *cluster {
 	c.oracle = oracle{brokers: c.broker.Addr(), database: database, options: []kgo.Opt{direct}}
 	c.client = c.oracle.client(t)
 	c.env = environment(c.toBroker.Addr(), through)
-	run(t, c.env, c.program, "topics", "create", "--partitions", "6")
+	for _, name := range slices.Sorted(maps.Keys(programs)) {
+		c.binaries[name] = build(t, name)
+		run(t, c.env, c.binaries[name], "topics", "create", "--partitions", "6")
+		c.resize(name, programs[name])
+	}
 	return c
 }
 
@@ -101,25 +114,38 @@ func (c *cluster) administer(statement string) {
 	require.NoError(c.t, err, statement)
 }
 
-// launch starts one more instance, without adding it to those that must go on.
-func (c *cluster) launch() *process {
-	p := start(c.t, c.env, c.program, "run")
-	c.started = append(c.started, p)
-	return p
+// launch starts a process in the place of one that ended.
+func (c *cluster) launch(i *instance) {
+	c.t.Helper()
+	i.process = start(c.t, c.env, c.binaries[i.program], "run")
+	c.started = append(c.started, i.process)
 }
 
-// resize starts instances, or terminates some of them, until there are n.
-func (c *cluster) resize(n int) {
+// resize starts instances of a program, or terminates some of them, until there are n.
+func (c *cluster) resize(program string, n int) {
 	c.t.Helper()
-	for len(c.instances) < n {
-		c.instances = append(c.instances, c.launch())
+	var those []*instance
+	for _, i := range c.instances {
+		if i.program == program {
+			those = append(those, i)
+		}
 	}
-	for len(c.instances) > n {
-		at := c.random.IntN(len(c.instances))
-		c.instances[at].terminate(c.t)
-		c.instances = append(c.instances[:at], c.instances[at+1:]...)
+	for ; len(those) < n; n-- {
+		i := &instance{program: program}
+		c.launch(i)
+		c.instances = append(c.instances, i)
+	}
+	for len(those) > n {
+		at := c.random.IntN(len(those))
+		gone := those[at]
+		gone.terminate(c.t)
+		those = slices.Delete(those, at, at+1)
+		c.instances = slices.DeleteFunc(c.instances, func(i *instance) bool { return i == gone })
 	}
 }
+
+// any returns some instance.
+func (c *cluster) any() *instance { return c.instances[c.random.IntN(len(c.instances))] }
 
 // wait lets a time between two bounds pass.
 func (c *cluster) wait(least, most time.Duration) {

@@ -23,7 +23,7 @@ var faultKinds = []fault{
 	{"an instance is killed", always(killInstance)},
 	{"an instance stops for longer than its session, then goes on", always(stopInstance)},
 	{"rolling restart", always(restartAll)},
-	{"1, 4, 2 instances", always(scale)},
+	{"1, 4, 2 instances of word count", always(scale)},
 	{"the broker is restarted", always(restartBroker)},
 	{"the broker is killed", always(killBroker)},
 	{"the database shuts down immediately", always(quitDatabase)},
@@ -50,34 +50,34 @@ func always(strike func(*cluster)) func(*cluster) string {
 }
 
 func killInstance(c *cluster) {
-	at := c.random.IntN(len(c.instances))
-	c.instances[at].kill()
+	i := c.any()
+	i.kill()
 	c.wait(0, 2*time.Second)
-	c.instances[at] = c.launch()
+	c.launch(i)
 }
 
 func stopInstance(c *cluster) {
-	p := c.instances[c.random.IntN(len(c.instances))]
-	require.NoError(c.t, p.command.Process.Signal(syscall.SIGSTOP))
+	i := c.any()
+	require.NoError(c.t, i.command.Process.Signal(syscall.SIGSTOP))
 	c.wait(sessionTimeout+time.Second, sessionTimeout+4*time.Second)
-	require.NoError(c.t, p.command.Process.Signal(syscall.SIGCONT))
+	require.NoError(c.t, i.command.Process.Signal(syscall.SIGCONT))
 }
 
 func restartAll(c *cluster) {
-	for at, p := range c.instances {
-		p.terminate(c.t)
-		c.instances[at] = c.launch()
-		c.wait(500*time.Millisecond, time.Second)
+	for _, i := range c.instances {
+		i.terminate(c.t)
+		c.launch(i)
+		c.wait(0, 500*time.Millisecond)
 	}
 }
 
 func scale(c *cluster) {
 	for _, n := range []int{1, 4, 2} {
-		c.resize(n)
+		c.resize("wordcount", n)
 		c.wait(2*time.Second, 4*time.Second)
 		c.awaitProgress()
 	}
-	c.resize(instances)
+	c.resize("wordcount", programs["wordcount"])
 }
 
 func restartBroker(c *cluster) {

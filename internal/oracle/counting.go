@@ -5,7 +5,6 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 )
 
 // Counting judges a word count: of every key that comes in n times, the outputs must read 1, 2, ... n, each once and in
@@ -65,9 +64,9 @@ func (c *Counting) Output(key, value string) {
 }
 
 // Row tells of a row of the table.
-func (c *Counting) Row(key string, n int64) {
+func (c *Counting) Row(key, value string) {
 	k := c.key(key)
-	if k.row || int64(len(k.times)) != n {
+	if k.row || strconv.Itoa(len(k.times)) != value {
 		k.faults.Wrong++
 	}
 	k.row = true
@@ -90,37 +89,36 @@ func (c *Counting) Report() Report {
 	return r
 }
 
-// Copying judges words that are taken out of lines: every key must come out as often as it is in the lines. Their order is
-// not judged: records of one word can't be told from each other.
+// Copying judges what is handed on: everything must come out as often as it came in. Its order is not judged: what is the
+// same can't be told apart.
 type Copying struct {
-	keys            map[string]int
+	left            map[string]int
 	inputs, outputs int
 }
 
-// Input tells of a line of words.
-func (c *Copying) Input(line string) {
-	if c.keys == nil {
-		c.keys = map[string]int{}
-	}
-	for word := range strings.FieldsSeq(line) {
-		c.keys[word]++
-		c.inputs++
-	}
+// Input tells of something that came in.
+func (c *Copying) Input(what string) {
+	c.count(what, 1)
+	c.inputs++
 }
 
-// Output tells of a word that came out.
-func (c *Copying) Output(word string) {
-	if c.keys == nil {
-		c.keys = map[string]int{}
-	}
-	c.keys[word]--
+// Output tells of something that came out.
+func (c *Copying) Output(what string) {
+	c.count(what, -1)
 	c.outputs++
+}
+
+func (c *Copying) count(what string, n int) {
+	if c.left == nil {
+		c.left = map[string]int{}
+	}
+	c.left[what] += n
 }
 
 // Report says what is wrong, once everything is told.
 func (c *Copying) Report() Report {
 	r := newReport(c.inputs, c.outputs)
-	for key, left := range c.keys {
+	for key, left := range c.left {
 		r.add(key, Faults{Lost: max(0, left), Doubled: max(0, -left)})
 	}
 	return r

@@ -78,62 +78,23 @@ func (o Oracle) Each(ctx context.Context, topic string, visit func(*kgo.Record))
 	return nil
 }
 
-// Counts judges the running counts of the keys of a topic, and the table of them.
-func (o Oracle) Counts(ctx context.Context, input, output, table string) (Report, error) {
-	var judge Counting
-	if err := o.Each(ctx, input, func(r *kgo.Record) { judge.Input(string(r.Key)) }); err != nil {
-		return Report{}, err
-	}
-	if err := o.Each(ctx, output, func(r *kgo.Record) { judge.Output(string(r.Key), string(r.Value)) }); err != nil {
-		return Report{}, err
-	}
-	if err := o.rows(ctx, table, judge.Row); err != nil {
-		return Report{}, err
-	}
-	return judge.Report(), nil
-}
-
-// Words judges the words of a topic that were taken out of the lines of another.
-func (o Oracle) Words(ctx context.Context, input, output string) (Report, error) {
-	var judge Copying
-	if err := o.Each(ctx, input, func(r *kgo.Record) { judge.Input(string(r.Value)) }); err != nil {
-		return Report{}, err
-	}
-	misplaced := 0
-	err := o.Each(ctx, output, func(r *kgo.Record) {
-		judge.Output(string(r.Value))
-		if string(r.Key) != string(r.Value) {
-			misplaced++
-		}
-	})
-	report := judge.Report()
-	if misplaced > 0 {
-		report.add("(keys that are not their words)", Faults{Wrong: misplaced})
-	}
-	return report, err
-}
-
-// rows calls visit for each row of a table of counts.
-func (o Oracle) rows(ctx context.Context, table string, visit func(string, int64)) error {
+// rows calls visit for each row of a query that gives a key and a value, both as text.
+func (o Oracle) rows(ctx context.Context, query string, visit func(key, value string)) error {
 	connection, err := pgx.Connect(ctx, o.Database)
 	if err != nil {
 		return errors.New("the database can't be reached") // The error may show more of the URL than it should.
 	}
 	defer connection.Close(ctx)
-	query := "select key, convert_from(state, 'UTF8')::bigint from " + pgx.Identifier{table}.Sanitize()
 	rows, err := connection.Query(ctx, query)
 	if err != nil {
-		return fmt.Errorf("read table %s: %w", table, err)
+		return fmt.Errorf("read rows: %w", err)
 	}
-	var (
-		key string
-		n   int64
-	)
-	if _, err := pgx.ForEachRow(rows, []any{&key, &n}, func() error {
-		visit(key, n)
+	var key, value string
+	if _, err := pgx.ForEachRow(rows, []any{&key, &value}, func() error {
+		visit(key, value)
 		return nil
 	}); err != nil {
-		return fmt.Errorf("read table %s: %w", table, err)
+		return fmt.Errorf("read rows: %w", err)
 	}
 	return nil
 }

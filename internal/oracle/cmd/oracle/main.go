@@ -1,15 +1,16 @@
-// Command oracle judges what the word count example left in Kafka and Postgres: it prints how many outputs are lost,
-// doubled, reordered and wrong, with the keys, and exits with status 1 when there are any, 2 when it can't judge.
+// Command oracle judges what an example program left in Kafka and Postgres: it prints how many outputs are lost, doubled,
+// reordered and wrong, with the keys, and exits with status 1 when there are any, 2 when it can't judge.
 //
-//	KAFKA_BROKERS=... POSTGRES_URL=... oracle [-lines lines] [-words words] [-counts counts] [-table word_count]
+//	KAFKA_BROKERS=... POSTGRES_URL=... oracle [wordcount | enrich | table]
 package main
 
 import (
 	"context"
-	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 
 	"github.com/kappaflows/flows/internal/oracle"
@@ -22,40 +23,27 @@ func main() {
 	os.Exit(status)
 }
 
-func judge(ctx context.Context, arguments []string) int {
-	flags := flag.NewFlagSet("oracle", flag.ContinueOnError)
-	lines := flags.String("lines", "lines", "topic of lines; empty to leave out the words that come from them")
-	words := flags.String("words", "words", "topic of words")
-	counts := flags.String("counts", "counts", "topic of the words' running counts")
-	table := flags.String("table", "word_count", "table of the words' counts")
-	if flags.Parse(arguments) != nil {
+func judge(ctx context.Context, arguments []string) (status int) {
+	name := "wordcount"
+	if len(arguments) > 0 {
+		name = arguments[0]
+	}
+	program := oracle.Programs[name]
+	if program == nil || len(arguments) > 1 {
+		fmt.Fprintln(os.Stderr, "usage: oracle [wordcount | enrich | table]")
 		return 2
 	}
 	o := oracle.Oracle{Brokers: strings.Split(os.Getenv("KAFKA_BROKERS"), ","), Database: os.Getenv("POSTGRES_URL")}
-	clean := true
-	if *lines != "" {
-		report, err := o.Words(ctx, *lines, *words)
-		if !tell(*words, report, err) {
-			return 2
-		}
-		clean = report.Clean()
-	}
-	report, err := o.Counts(ctx, *words, *counts, *table)
-	switch {
-	case !tell(*counts, report, err):
-		return 2
-	case clean && report.Clean():
-		return 0
-	default:
-		return 1
-	}
-}
-
-func tell(topic string, report oracle.Report, err error) (ok bool) {
+	reports, err := program(o, ctx)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "oracle:", err)
-		return false
+		return 2
 	}
-	fmt.Printf("%s: %v\n", topic, report)
-	return true
+	for _, of := range slices.Sorted(maps.Keys(reports)) {
+		fmt.Printf("%s: %v\n", of, reports[of])
+		if !reports[of].Clean() {
+			status = 1
+		}
+	}
+	return status
 }

@@ -1,0 +1,103 @@
+package oracle
+
+import (
+	"context"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Programs are the examples that can be judged, by name. Each has a report for every topic and table that it writes.
+var Programs = map[string]func(Oracle, context.Context) (map[string]Report, error){
+	"wordcount": Oracle.WordCount,
+	"enrich":    Oracle.Enrich,
+	"table":     Oracle.Table,
+}
+
+// WordCount judges the words of lines and the counts of words.
+func (o Oracle) WordCount(ctx context.Context) (map[string]Report, error) {
+	words, err := o.Words(ctx, "lines", "words")
+	if err != nil {
+		return nil, err
+	}
+	counts, err := o.Counts(ctx, "words", "counts", "word_count")
+	return map[string]Report{"words": words, "counts": counts}, err
+}
+
+// Counts judges the running counts of the keys of a topic, and the table of them.
+func (o Oracle) Counts(ctx context.Context, input, output, table string) (Report, error) {
+	var judge Counting
+	if err := o.Each(ctx, input, func(r *kgo.Record) { judge.Input(string(r.Key)) }); err != nil {
+		return Report{}, err
+	}
+	if err := o.Each(ctx, output, func(r *kgo.Record) { judge.Output(string(r.Key), string(r.Value)) }); err != nil {
+		return Report{}, err
+	}
+	query := "select key, convert_from(state, 'UTF8') from " + pgx.Identifier{table}.Sanitize()
+	err := o.rows(ctx, query, judge.Row)
+	return judge.Report(), err
+}
+
+// Words judges the words of a topic that were taken out of the lines of another, each with itself for a key.
+func (o Oracle) Words(ctx context.Context, input, output string) (Report, error) {
+	var judge Copying
+	err := o.Each(ctx, input, func(r *kgo.Record) {
+		for word := range strings.FieldsSeq(string(r.Value)) {
+			judge.Input(word + "=" + word)
+		}
+	})
+	if err != nil {
+		return Report{}, err
+	}
+	err = o.Each(ctx, output, func(r *kgo.Record) { judge.Output(string(r.Key) + "=" + string(r.Value)) })
+	return judge.Report(), err
+}
+
+// Enrich judges a join: every order must be in one of the two topics that orders go to, once. Their keys are unique.
+func (o Oracle) Enrich(ctx context.Context) (map[string]Report, error) {
+	var judge Copying
+	if err := o.Each(ctx, "orders", func(r *kgo.Record) { judge.Input(string(r.Key)) }); err != nil {
+		return nil, err
+	}
+	for _, topic := range []string{"shipments", "strangers"} {
+		if err := o.Each(ctx, topic, func(r *kgo.Record) { judge.Output(string(r.Key)) }); err != nil {
+			return nil, err
+		}
+	}
+	return map[string]Report{"shipments": judge.Report()}, nil
+}
+
+// Table judges two tables, and dead letters: prices below zero must become one each, and nothing else.
+func (o Oracle) Table(ctx context.Context) (map[string]Report, error) {
+	var (
+		products, prices Latest
+		letters          Copying
+	)
+	err := o.Each(ctx, "prices", func(r *kgo.Record) {
+		name, cents := string(r.Key), string(r.Value)
+		switch {
+		case r.Value == nil:
+			products.Delete(name)
+		case strings.HasPrefix(cents, "-"):
+			letters.Input(name + "=" + cents)
+		default:
+			products.Set(name, cents)
+			prices.Set(name+"@"+strconv.FormatInt(r.Timestamp.UnixMilli(), 10), cents)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := o.rows(ctx, "select name, cents::text from products", products.Row); err != nil {
+		return nil, err
+	}
+	query := "select name || '@' || (extract(epoch from since) * 1000)::bigint, cents::text from prices"
+	if err := o.rows(ctx, query, prices.Row); err != nil {
+		return nil, err
+	}
+	err = o.Each(ctx, "sell.dead-letter", func(r *kgo.Record) { letters.Output(string(r.Key) + "=" + string(r.Value)) })
+	reports := map[string]Report{"products": products.Report(), "prices": prices.Report(), "sell.dead-letter": letters.Report()}
+	return reports, err
+}
