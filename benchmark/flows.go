@@ -38,6 +38,15 @@ var works = map[string][]contender{
 		{"sarama", runSarama("map", mapping)},
 		{"streams-exactly-once", runStreams("map", streamsExactlyOnce)},
 	},
+	"join": {
+		{"flows", runJoin},
+		{"streams-exactly-once", runStreamsJoin(streamsExactlyOnce)},
+	},
+	"rows": {
+		{"flows-new-rows", runRows(false)},
+		{"flows-upserts", runRows(true)},
+		{"psql-copy", runCopy},
+	},
 }
 
 func (p *place) run(ctx context.Context, c contender, run int) (result, error) {
@@ -115,7 +124,7 @@ func (p *place) flow(ctx context.Context, run int, c config) (r result, err erro
 		}
 		defer pprof.StopCPUProfile()
 	}
-	return p.watch(ctx, runtime.Config{Functions: []*runtime.Function{f}, Log: log, Store: store})
+	return p.watch(ctx, runtime.Config{Functions: append([]*runtime.Function{f}, f.Parts...), Log: log, Store: store})
 }
 
 func (p *place) openStore(ctx context.Context, run int, f *runtime.Function) (runtime.Store, error) {
@@ -131,14 +140,17 @@ func (p *place) openStore(ctx context.Context, run int, f *runtime.Function) (ru
 	if f.State != nil {
 		tables = append(tables, f.State.Table)
 	}
-	return store, store.Migrate(ctx, tables)
+	if err := store.Migrate(ctx, tables); err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	return store, store.CreateTables(ctx, f.Tables)
 }
 
 // watch runs an engine until all messages are handled, and takes the time from its first batch on.
 func (p *place) watch(ctx context.Context, config runtime.Config) (result, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	m := &meter{messages: p.settings.messages, done: cancel}
+	m := &meter{function: config.Functions[0].Name, messages: p.settings.messages, done: cancel}
 	config.Observer = m
 	cpu := cpuTime()
 	if err := runtime.New(config).Run(ctx); err != nil {
@@ -152,6 +164,8 @@ func (p *place) watch(ctx context.Context, config runtime.Config) (result, error
 
 // meter counts messages whose outputs are acknowledged.
 type meter struct {
+	// function is the one that counts: the last one in the work.
+	function string
 	messages int
 	done     func()
 
@@ -160,12 +174,15 @@ type meter struct {
 	first, last time.Time
 }
 
-func (m *meter) BatchDone(_ string, _ runtime.TopicPartition, batch runtime.BatchStats) {
+func (m *meter) BatchDone(function string, _ runtime.TopicPartition, batch runtime.BatchStats) {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
 	m.last = time.Now()
 	if m.first.IsZero() {
 		m.first = m.last.Add(-batch.Load - batch.Compute - batch.Commit - batch.Send)
+	}
+	if function != m.function {
+		return
 	}
 	if m.handled += batch.In; m.handled >= m.messages {
 		m.done()

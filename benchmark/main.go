@@ -34,7 +34,7 @@ type settings struct {
 
 func main() {
 	var s settings
-	flag.StringVar(&s.work, "work", "count", "what is measured: count, map or latency")
+	flag.StringVar(&s.work, "work", "count", "what is measured: count, map, join, rows or latency")
 	flag.IntVar(&s.messages, "messages", 3_000_000, "messages a run")
 	flag.IntVar(&s.keys, "keys", 100_000, "distinct keys")
 	flag.StringVar(&s.keyShape, "distribution", "uniform", "how messages spread over keys: uniform, zipf, hot or new")

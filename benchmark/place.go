@@ -30,6 +30,8 @@ type place struct {
 	admin    *kadm.Client
 	input    string
 	started  int64
+	// joined says that the inputs of the join are written.
+	joined bool
 }
 
 // tuned is Postgres as one would set it for a write-heavy load on this machine; durable all the same.
@@ -96,10 +98,7 @@ func (p *place) fill(ctx context.Context) error {
 	if err := p.create(ctx, p.input); err != nil {
 		return err
 	}
-	value := make([]byte, p.settings.size)
-	for i := range value {
-		value[i] = "abcdefghijklmnopqrstuvwxyz"[i%26]
-	}
+	value := p.value()
 	next := keys(p.settings)
 	var failed error
 	for range p.settings.messages {
@@ -113,6 +112,15 @@ func (p *place) fill(ctx context.Context) error {
 		return err
 	}
 	return failed
+}
+
+// value is what every message has.
+func (p *place) value() []byte {
+	value := make([]byte, p.settings.size)
+	for i := range value {
+		value[i] = "abcdefghijklmnopqrstuvwxyz"[i%26]
+	}
+	return value
 }
 
 // keys returns a source of keys of the distribution; the same for every measurement.

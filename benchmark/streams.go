@@ -24,21 +24,26 @@ const (
 // runStreams returns the work done by Kafka Streams: 2 threads, RocksDB, no cache, with the jars that Maven fetches.
 func runStreams(work, guarantee string) func(context.Context, *place, int) (result, error) {
 	return func(ctx context.Context, p *place, run int) (result, error) {
-		output := p.name("streams-"+work+"-"+guarantee, run)
-		if err := p.create(ctx, output); err != nil {
-			return result{}, err
-		}
-		command, end, err := p.streams(ctx, work, guarantee, output, p.settings.messages, p.input)
-		if err != nil {
-			return result{}, err
-		}
-		defer end()
-		printed, err := command.Output()
-		if err != nil {
-			return result{}, err
-		}
-		return streamsResult(p.settings.messages, string(printed), command.ProcessState)
+		return p.streamsRun(ctx, work, guarantee, run, p.input)
 	}
+}
+
+// streamsRun runs the program over its inputs until it has handled all messages.
+func (p *place) streamsRun(ctx context.Context, work, guarantee string, run int, inputs ...string) (result, error) {
+	output := p.name("streams-"+work+"-"+guarantee, run)
+	if err := p.create(ctx, output); err != nil {
+		return result{}, err
+	}
+	command, end, err := p.streams(ctx, work, guarantee, output, p.settings.messages, inputs...)
+	if err != nil {
+		return result{}, err
+	}
+	defer end()
+	printed, err := command.Output()
+	if err != nil {
+		return result{}, err
+	}
+	return streamsResult(p.settings.messages, string(printed), command.ProcessState)
 }
 
 // streams returns the program, not started, and what deletes its files.
