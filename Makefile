@@ -50,8 +50,8 @@ build: ## Build the examples as static binaries into bin/
 	@mkdir -p bin
 	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/ ./example/...
 
-bench: ## Measure on a real broker and database; BENCHFLAGS='-work map', or '-help' for what there is
-	go run -C benchmark . $(BENCHFLAGS)
+bench: ## Measure everything on a real broker and database and write docs/benchmarks.md; BENCHFLAGS='-runs 3'
+	go run -C benchmark . -report ../docs/benchmarks.md $(BENCHFLAGS)
 
 bench-micro: ## Benchmark the hot path with allocations, in a form for benchstat; COUNT=10
 	go test -run '^$$' -bench . -benchmem -count $(COUNT) ./runtime ./topic ./format ./stateful ./join

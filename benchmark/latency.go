@@ -81,19 +81,21 @@ func streamsCounter(guarantee string) func(context.Context, *place, string, stri
 
 // measureLatency sends messages at a fixed rate, whatever becomes of them, and takes for each the time from when it was
 // meant to be sent until its output was read: what waits because the program is late counts.
-func measureLatency(ctx context.Context, p *place) error {
+func measureLatency(ctx context.Context, p *place) (map[string][]latencies, error) {
+	all := map[string][]latencies{}
 	fmt.Printf("latency of count at %d messages/s for %s, %d keys, %d partitions, %d runs; from the intended time of sending to the output's reading\n",
 		p.settings.rate, p.settings.duration, p.settings.keys, p.settings.partitions, p.settings.runs)
 	for run := range p.settings.runs {
 		for _, c := range counters {
 			l, err := p.latency(ctx, c, run)
 			if err != nil {
-				return fmt.Errorf("%s: %w", c.name, err)
+				return nil, fmt.Errorf("%s: %w", c.name, err)
 			}
 			fmt.Printf("  run %d  %-24s %s\n", run+1, c.name, l)
+			all[c.name] = append(all[c.name], l)
 		}
 	}
-	return nil
+	return all, nil
 }
 
 func (p *place) latency(ctx context.Context, c counter, run int) (latencies, error) {

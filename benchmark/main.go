@@ -30,6 +30,7 @@ type settings struct {
 	duration   time.Duration
 	contenders string
 	profile    string
+	report     string
 }
 
 func main() {
@@ -46,6 +47,7 @@ func main() {
 	flag.DurationVar(&s.duration, "duration", 20*time.Second, "how long latency is measured, after a warm-up")
 	flag.StringVar(&s.contenders, "contenders", "", "which contenders, separated by commas; all unless set")
 	flag.StringVar(&s.profile, "cpuprofile", "", "write a CPU profile of the last run to this file")
+	flag.StringVar(&s.report, "report", "", "measure everything and write it to this file, as Markdown")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -55,39 +57,61 @@ func main() {
 	}
 }
 
-// measure runs every contender of the work in turns and prints what came of it.
+// measure starts the services and measures one work, or all for a report.
 func measure(ctx context.Context, s settings) (err error) {
 	p, err := openPlace(ctx, s)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.close()) }()
-	if s.work == "latency" {
-		return measureLatency(ctx, p)
+	switch {
+	case s.report != "":
+		return p.report(ctx, s.report)
+	case s.work == "latency":
+		_, err := measureLatency(ctx, p)
+		return err
+	default:
+		_, err := p.compare(ctx)
+		return err
 	}
+}
+
+// standing is what the runs of one contender gave.
+type standing struct {
+	name    string
+	results []result
+}
+
+// compare runs every contender of the work in turns and prints what came of it.
+func (p *place) compare(ctx context.Context) ([]standing, error) {
+	s := p.settings
 	field, err := contendersOf(s)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := p.fill(ctx); err != nil {
-		return err
+		return nil, err
 	}
-	fmt.Printf("%s, %d messages of %d bytes, %s over %d keys, %d partitions, %d runs\n", s.work, s.messages, s.size, s.keyShape, s.keys, s.partitions, s.runs)
-	results := make([][]result, len(field))
+	fmt.Println(s)
+	standings := make([]standing, len(field))
 	for run := range s.runs {
 		for i, c := range field {
-			r, err := p.run(ctx, c, run)
+			r, err := c.run(ctx, p, run)
 			if err != nil {
-				return fmt.Errorf("%s: %w", c.name, err)
+				return nil, fmt.Errorf("%s: %w", c.name, err)
 			}
 			fmt.Printf("  run %d  %-28s %s\n", run+1, c.name, r)
-			results[i] = append(results[i], r)
+			standings[i].name, standings[i].results = c.name, append(standings[i].results, r)
 		}
 	}
-	for i, c := range field {
-		fmt.Printf("%-30s median %8.0f msg/s  (%.0f to %.0f)\n", c.name, median(results[i]), lowest(results[i]), highest(results[i]))
+	for _, c := range standings {
+		fmt.Printf("%-30s median %8.0f msg/s  (%.0f to %.0f)\n", c.name, median(c.results), lowest(c.results), highest(c.results))
 	}
-	return nil
+	return standings, nil
+}
+
+func (s settings) String() string {
+	return fmt.Sprintf("%s: %d messages of %d bytes, %s over %d keys, %d partitions, %d runs", s.work, s.messages, s.size, s.keyShape, s.keys, s.partitions, s.runs)
 }
 
 // contendersOf returns those who do the work, of the ones that were asked for.

@@ -94,6 +94,7 @@ func (p *place) create(ctx context.Context, name string) error {
 
 // fill writes the input: all messages, before anything is measured.
 func (p *place) fill(ctx context.Context) error {
+	p.started, p.joined = time.Now().UnixNano(), false
 	p.input = p.name("words", 0)
 	if err := p.create(ctx, p.input); err != nil {
 		return err
