@@ -265,7 +265,13 @@ func refusal(ctx context.Context, conn *pgx.Conn, batch *runtime.Commit, failed 
 		}
 	case uniqueViolation:
 		if failed.table != nil {
-			return duplicate(ctx, conn, batch, failed.table, server)
+			conflict, err := duplicate(ctx, conn, failed.table, server)
+			if err != nil {
+				return err
+			}
+			if conflict {
+				return refused(batch, runtime.ErrConflict)
+			}
 		}
 	case invalidJSON, untranslatable, notInRepertoire, invalidBinary:
 		if failed.table != nil {
@@ -273,6 +279,9 @@ func refusal(ctx context.Context, conn *pgx.Conn, batch *runtime.Commit, failed 
 				return final("postgres: commit %s: %v", name(batch.CheckpointKey), named)
 			}
 		}
+	}
+	if failed.table != nil && bad(server.Code) {
+		return refusedRow(batch, failed.table.Name, withoutValue(server), server)
 	}
 	return err
 }
@@ -282,17 +291,10 @@ const isKeySQL = `select exists (select from pg_index i join pg_class c on c.oid
 	where i.indrelid = to_regclass($1) and c.relname = $2 and i.indnkeyatts = 1 and a.attname = 'key')`
 
 // duplicate tells a key that is there already, which is a conflict, from a unique index that the user added, which is not.
-func duplicate(ctx context.Context, conn *pgx.Conn, batch *runtime.Commit, t *stateTable, violation *pgconn.PgError) error {
+func duplicate(ctx context.Context, conn *pgx.Conn, t *stateTable, violation *pgconn.PgError) (conflict bool, err error) {
 	rollback(ctx, conn)
-	var conflict bool
-	err := conn.QueryRow(ctx, isKeySQL, quote(t.Name), violation.ConstraintName).Scan(&conflict)
-	switch {
-	case err != nil:
-		return err
-	case conflict:
-		return refused(batch, runtime.ErrConflict)
-	}
-	return violation
+	err = conn.QueryRow(ctx, isKeySQL, quote(t.Name), violation.ConstraintName).Scan(&conflict)
+	return conflict, err
 }
 
 func refused(batch *runtime.Commit, decision error) error {

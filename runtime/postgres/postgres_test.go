@@ -1,6 +1,8 @@
 package postgres_test
 
 import (
+	"crypto/rand"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -54,6 +56,28 @@ func TestSlotsThatAreLeftAreNotWritten(t *testing.T) {
 	require.Less(t, written(second), int64(size/4))
 }
 
+// A key that no index takes is the message's fault, not that of the batch.
+func TestKeyTooLongForTheIndexIsRefused(t *testing.T) {
+	store := open(t, postgres.Config{URL: services.Postgres(t)})
+	require.NoError(t, store.Migrate(t.Context(), []runtime.StateTable{counts}))
+	at, err := store.Claim(t.Context(), words)
+	require.NoError(t, err)
+	var noise strings.Builder
+	for noise.Len() < 3_000 {
+		noise.WriteString(rand.Text())
+	}
+	write := batch(at)
+	write.Table = counts.Name
+	write.Writes = runtime.StateWrites{
+		Keys: []string{noise.String()}, States: [][]byte{{1}}, Versions: []int64{1}, Fresh: []bool{true}, FreshRows: 1,
+	}
+	err = store.Commit(t.Context(), write)
+	require.ErrorIs(t, err, runtime.ErrRefused)
+	require.ErrorContains(t, err, "word_count: index row size")
+	require.NotContains(t, err.Error(), noise.String()[:20])
+	require.NotErrorIs(t, err, runtime.ErrUnavailable)
+}
+
 func TestUniqueIndexOfTheUserIsNoConflict(t *testing.T) {
 	store := open(t, postgres.Config{URL: services.Postgres(t)})
 	require.NoError(t, store.Migrate(t.Context(), []runtime.StateTable{counts}))
@@ -68,6 +92,7 @@ func TestUniqueIndexOfTheUserIsNoConflict(t *testing.T) {
 	}
 	err = store.Commit(t.Context(), write)
 	require.ErrorContains(t, err, "one_of_each")
+	require.ErrorIs(t, err, runtime.ErrRefused)
 	require.NotErrorIs(t, err, runtime.ErrConflict)
 	require.NotErrorIs(t, err, runtime.ErrUnavailable)
 }

@@ -35,14 +35,19 @@ func rowRefusal(batch *runtime.Commit, t *rowTable, err error) error {
 	if !errors.As(err, &server) || !bad(server.Code) {
 		return err
 	}
-	return refusedRow(batch, t, withoutValue(server), server)
+	table := ""
+	if t != nil {
+		table = t.Name
+	}
+	return refusedRow(batch, table, withoutValue(server), server)
 }
 
-// refusedRow is runtime.ErrRefused with a reason. The server's error keeps its code and no values.
-func refusedRow(batch *runtime.Commit, t *rowTable, reason string, server *pgconn.PgError) error {
+// refusedRow is runtime.ErrRefused with a reason. The server's error keeps its code and no values. The table is empty where
+// it is not known.
+func refusedRow(batch *runtime.Commit, table, reason string, server *pgconn.PgError) error {
 	of := ""
-	if t != nil {
-		of = " of " + t.Name
+	if table != "" {
+		of = " of " + table
 	}
 	f := &failure{
 		line:     "postgres: commit " + name(batch.CheckpointKey) + ": " + runtime.ErrRefused.Error() + of + ": " + reason,

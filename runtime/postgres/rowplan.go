@@ -61,7 +61,7 @@ func (s *Store) rowPlan(ctx context.Context, conn *pgx.Conn, batch *runtime.Comm
 	for _, t := range sorted {
 		before, after, sensitive, err := t.collapse(tables[t])
 		if err != nil {
-			return plan, refusedRow(batch, t, err.Error(), nil)
+			return plan, refusedRow(batch, t.Name, err.Error(), nil)
 		}
 		first, second = append(first, before), append(second, after)
 		plan.sensitive = plan.sensitive || sensitive || len(sorted) > 1
@@ -171,7 +171,7 @@ func (t *rowTable) steps(ctx context.Context, conn *pgx.Conn, batch *runtime.Com
 			text, err = t.Insert(ctx, chunk, kind == runtime.Upsert)
 		}
 		if err != nil {
-			return nil, refusedRow(batch, t, oneLine(err.Error()), nil)
+			return nil, refusedRow(batch, t.Name, oneLine(err.Error()), nil)
 		}
 		steps = append(steps, step{text: text, rows: t})
 	}
@@ -194,7 +194,7 @@ func (t *rowTable) arrays(ctx context.Context, conn *pgx.Conn, batch *runtime.Co
 	params := make([][]byte, len(columns))
 	for i, c := range columns {
 		if params[i], err = c.array(rows); err != nil {
-			return step{}, refusedRow(batch, t, err.Error(), nil)
+			return step{}, refusedRow(batch, t.Name, err.Error(), nil)
 		}
 	}
 	return step{statement: statement, params: params, rows: t}, nil
