@@ -1,0 +1,101 @@
+package architecture
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// reference is a test that the register names: its package, itself, and the part of it where there is one.
+var reference = regexp.MustCompile("`([a-z/]+)\\.((?:Test|Fuzz)\\w+)(?:/([^`]+))?`")
+
+// suites are where parts of a test are named that are not in its own package.
+var suites = []string{"runtime/logtest", "runtime/storetest"}
+
+// TestRegisterNamesTestsThatExist holds docs/guarantees.md against the tests.
+func TestRegisterNamesTestsThatExist(t *testing.T) {
+	named := 0
+	for _, match := range reference.FindAllStringSubmatch(guarantees(t), -1) {
+		folder, test, part := match[1], match[2], match[3]
+		if folder == "flows" {
+			folder = "."
+		}
+		tests := sources(t, folder, "_test.go")
+		// Not Contains, which would print all of the code.
+		require.True(t, strings.Contains(tests, "\nfunc "+test+"("), "%s has no %s", folder, test)
+		if part != "" {
+			for _, suite := range suites {
+				tests += sources(t, suite, ".go")
+			}
+			require.True(t, strings.Contains(tests, strconv.Quote(part)), "%s of %s has no part %q", test, folder, part)
+		}
+		named++
+	}
+	require.Greater(t, named, 50)
+}
+
+// mutation is a key of the simulator's map of bugs.
+var mutation = regexp.MustCompile(`(?m)^\t"([^"]+)": +func\(p Ports`)
+
+// TestRegisterNamesAllBugs: the table of bugs is that of the simulator, and guarantees that are broken by a bug name it as it is.
+func TestRegisterNamesAllBugs(t *testing.T) {
+	bugs := map[string]bool{}
+	for _, match := range mutation.FindAllStringSubmatch(sources(t, "internal/simulation", "_test.go"), -1) {
+		bugs[match[1]] = true
+	}
+	require.Greater(t, len(bugs), 10)
+	text := guarantees(t)
+	_, table, found := strings.Cut(text, "| bug | seed |")
+	require.True(t, found)
+	table, _, _ = strings.Cut(table, "\n\n")
+	rows := strings.Split(table, "\n")[2:]
+	require.Len(t, rows, len(bugs))
+	for _, row := range rows {
+		name := strings.TrimSpace(strings.Split(row, "|")[1])
+		require.True(t, bugs[name], "the simulator has no bug %q", name)
+	}
+}
+
+// TestOracleKnowsNothingOfTheLibrary: what judges the programs shares no code with them.
+func TestOracleKnowsNothingOfTheLibrary(t *testing.T) {
+	checked := 0
+	for _, p := range packages(t) {
+		if of := relative(p.ImportPath); !within(of, "internal/oracle") {
+			continue
+		}
+		checked++
+		for _, dependency := range p.Deps {
+			if ours(dependency) && !within(relative(dependency), "internal/oracle") {
+				t.Errorf("%s must not depend on %s", p.ImportPath, dependency)
+			}
+		}
+	}
+	require.Equal(t, 2, checked)
+}
+
+func guarantees(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/guarantees.md")
+	require.NoError(t, err)
+	return string(text)
+}
+
+// sources returns the text of a folder's files whose names end so.
+func sources(t *testing.T, folder, suffix string) string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join("../..", folder, "*"+suffix))
+	require.NoError(t, err)
+	require.NotEmpty(t, files, folder)
+	var all strings.Builder
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		all.Write(text)
+	}
+	return all.String()
+}
