@@ -60,7 +60,7 @@ func (c *rowColumn) value(row reflect.Value) reflect.Value {
 
 // array returns the values of the column in rows as an array.
 func (c *rowColumn) array(rows []any) ([]byte, error) {
-	dst := appendArrayHeader(make([]byte, 0, arrayHeader+16*len(rows)), c.oid, len(rows))
+	dst := appendArrayHeader(make([]byte, 0, arrayHeader+24*len(rows)), c.oid, len(rows))
 	for _, row := range rows {
 		value := c.value(reflect.ValueOf(row).Elem())
 		start := len(dst)

@@ -49,6 +49,9 @@ func RunRows(t *testing.T, database func(t *testing.T) Connect, driver Rows) {
 			rowTest{"a value goes from one row to another", rowsExchange},
 			rowTest{"documents", rowDocuments},
 			rowTest{"zero is null", rowNullZero},
+			rowTest{"models that bun writes", rowsByBun},
+			rowTest{"defaults", rowDefaults},
+			rowTest{"rows that are marked", rowsMarked},
 			rowTest{"models and tables that do not fit", rowTablesThatDoNotFit},
 		)
 	}
@@ -107,13 +110,17 @@ type (
 
 func table[R any]() *runtime.RowTable { return &runtime.RowTable{Model: reflect.TypeFor[R]()} }
 
-// rowTables are those that every test has, parents first.
+// rowTables are the tables of the models.
 var rowTables = map[reflect.Type]*runtime.RowTable{
 	reflect.TypeFor[plainRow]():    table[plainRow](),
 	reflect.TypeFor[pairRow]():     table[pairRow](),
 	reflect.TypeFor[strictRow]():   table[strictRow](),
 	reflect.TypeFor[documentRow](): table[documentRow](),
 	reflect.TypeFor[zeroRow]():     table[zeroRow](),
+	reflect.TypeFor[hookedRow]():   table[hookedRow](),
+	reflect.TypeFor[valuedRow]():   table[valuedRow](),
+	reflect.TypeFor[defaultRow]():  table[defaultRow](),
+	reflect.TypeFor[markedRow]():   table[markedRow](),
 }
 
 func change[R any](kind runtime.ChangeKind, rows ...R) (changes []runtime.Change) {
