@@ -28,7 +28,8 @@ type Store interface {
 	// computed from. Both leave everything as it was.
 	Commit(ctx context.Context, batch *Commit) error
 	// CommitLocked does what Load and Commit do, with the rows of the keys locked in between, for keys that other
-	// partitions write too. compute gets the rows and returns the batch; its error rolls back and is returned as it is.
+	// partitions write too. compute gets the rows and returns the batch; its error rolls back and is returned as it is. It
+	// is called once at most.
 	// ErrConflict may still come, for a row that was absent.
 	CommitLocked(ctx context.Context, table string, keys []string, compute func([]StateRow) (*Commit, error)) error
 	// Checkpoints returns the checkpoints of a function, in order of topic and partition, without claiming them.
