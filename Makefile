@@ -30,10 +30,10 @@ run: ## Run an example in this process; TEXT=file-or-folder, ONCE=1 to end by it
 	go run ./example/$(EXAMPLE) demo
 
 test: ## Test everything that can be tested on this machine, and say what can't; PACKAGES=./..., TESTFLAGS=
-	$(SERVICES) run -- go test $(TESTFLAGS) $(PACKAGES)
+	$(SERVICES) run -- go test -timeout 40m $(TESTFLAGS) $(PACKAGES)
 
 test-race: ## The same under the race detector, in random order
-	$(SERVICES) run -- go test -race -shuffle=on $(TESTFLAGS) $(PACKAGES)
+	$(SERVICES) run -- go test -timeout 40m -race -shuffle=on $(TESTFLAGS) $(PACKAGES)
 
 lint: ## Check the code and its format
 	$(TOOL) golangci-lint run ./...
