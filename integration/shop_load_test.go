@@ -1,0 +1,241 @@
+package integration
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// What the shop's messages look like to somebody else.
+type (
+	shopOrder struct {
+		ID       string     `json:"id"`
+		Customer string     `json:"customer"`
+		Lines    []shopLine `json:"lines"`
+	}
+	shopLine struct {
+		Product  string `json:"product"`
+		Quantity int64  `json:"quantity"`
+		Cents    int64  `json:"cents"`
+	}
+	shopPayment struct {
+		Order string `json:"order"`
+		Cents int64  `json:"cents"`
+	}
+	shopShipment struct {
+		Order   string `json:"order"`
+		Carrier string `json:"carrier"`
+	}
+	shopMovement struct {
+		Quantity int64  `json:"quantity"`
+		Order    string `json:"order,omitempty"`
+	}
+)
+
+func (o shopOrder) good() bool {
+	good := o.Customer != "" && len(o.Lines) > 0
+	for _, l := range o.Lines {
+		good = good && l.Product != "" && l.Quantity > 0 && l.Cents > 0
+	}
+	return good
+}
+
+func (o shopOrder) total() (cents int64) {
+	for _, l := range o.Lines {
+		cents += l.Quantity * l.Cents
+	}
+	return cents
+}
+
+// shopLoad is what customers, bank and warehouse send: records for topics, and orders for HTTP. The order is random, so
+// that money comes before the order that it is for.
+type shopLoad struct {
+	random   *rand.Rand
+	records  []*kgo.Record
+	requests []shopOrder
+	// due is how many records the topics get.
+	due map[string]int64
+	// good and paid are orders and cents in the table of orders.
+	good, paid, shipped int64
+}
+
+const (
+	shopProducts = 20
+	// One in shopSpoiled messages is malformed, one in shopRefused orders is one that the shop refuses, and one in
+	// shopRequested comes by HTTP.
+	shopSpoiled, shopRefused, shopRequested = 100, 50, 50
+)
+
+func newShopLoad(random *rand.Rand, orders int) *shopLoad {
+	l := &shopLoad{random: random, due: map[string]int64{}}
+	for n := range orders {
+		l.add(n)
+	}
+	random.Shuffle(len(l.records), func(i, j int) { l.records[i], l.records[j] = l.records[j], l.records[i] })
+	for p := range shopProducts {
+		l.records = append([]*kgo.Record{record("movements", fmt.Sprint("product-", p), shopMovement{Quantity: 1000})}, l.records...)
+		l.due["movements"]++
+	}
+	return l
+}
+
+// add adds an order with its payment and its shipment. Either may be malformed, and then the order stays without it.
+func (l *shopLoad) add(n int) {
+	order := shopOrder{ID: fmt.Sprintf("o-%06d", n), Customer: fmt.Sprint("customer-", l.random.IntN(500))}
+	for range 1 + l.random.IntN(3) {
+		order.Lines = append(order.Lines, shopLine{
+			Product: fmt.Sprint("product-", l.random.IntN(shopProducts)), Quantity: 1 + l.random.Int64N(5), Cents: 1 + l.random.Int64N(9999),
+		})
+	}
+	if l.random.IntN(shopRefused) == 0 {
+		order.Lines[0].Quantity = -1
+	}
+	whole := true
+	if l.random.IntN(shopRequested) == 0 {
+		l.requests = append(l.requests, order)
+	} else {
+		whole = l.send(record("orders", order.ID, order), "check.dead-letter")
+	}
+	paid := l.send(record("payments", strconv.Itoa(n+1), shopPayment{order.ID, order.total()}), "sell.payments.dead-letter")
+	shipped := l.send(record("shipments", fmt.Sprint("parcel-", n), shopShipment{order.ID, "van"}), "sell.shipments.dead-letter")
+	switch {
+	case whole && order.good():
+		l.due["accepted"]++
+		l.due["movements"] += int64(len(order.Lines))
+		l.good++
+		if paid {
+			l.paid += order.total()
+		}
+		if shipped {
+			l.shipped++
+		}
+	case whole:
+		l.due["rejected"]++
+	}
+}
+
+// send adds a record, some of them malformed, and says whether it is whole.
+func (l *shopLoad) send(r *kgo.Record, letters string) bool {
+	l.records = append(l.records, r)
+	if l.random.IntN(shopSpoiled) > 0 {
+		return true
+	}
+	l.due[letters]++
+	switch l.random.IntN(5) {
+	case 0:
+		r.Value = r.Value[:len(r.Value)/2]
+	case 1:
+		r.Value = []byte{}
+	case 2:
+		r.Value = append([]byte("\xff"), r.Value...)
+	case 3:
+		r.Value = []byte(`{"id":7,"order":7}`)
+	case 4:
+		r.Value = append(r.Value, '}')
+	}
+	r.Headers = []kgo.RecordHeader{{Key: "from", Value: []byte{0, 255}}}
+	return false
+}
+
+func record(topic, key string, value any) *kgo.Record {
+	encoded, err := json.Marshal(value)
+	if err != nil {
+		panic(err) // no type here can fail
+	}
+	return &kgo.Record{Topic: topic, Key: []byte(key), Value: encoded}
+}
+
+// produce appends the records, each once, evenly over a length of time; the result comes when all are there.
+func (l *shopLoad) produce(t *testing.T, client *kgo.Client, length time.Duration) <-chan error {
+	done := make(chan error, 1)
+	ctx, begin := t.Context(), time.Now()
+	go func() {
+		for i, r := range l.records {
+			if i%100 == 0 {
+				time.Sleep(time.Until(begin.Add(length * time.Duration(i) / time.Duration(len(l.records)))))
+			}
+			client.Produce(ctx, r, nil)
+		}
+		done <- client.Flush(ctx)
+	}()
+	return done
+}
+
+// post posts the orders that come by HTTP, each with a key and as often as it takes until one of the processes, which are
+// killed meanwhile, says that it has it.
+func (l *shopLoad) post(t *testing.T, addresses []string) <-chan error {
+	done := make(chan error, 1)
+	client := &http.Client{Timeout: 10 * time.Second}
+	ctx := t.Context()
+	go func() {
+		defer client.CloseIdleConnections()
+		for n, order := range l.requests {
+			body, err := json.Marshal(order)
+			for attempt := 0; err == nil; attempt++ {
+				var request *http.Request
+				address := addresses[(n+attempt)%len(addresses)]
+				request, err = http.NewRequestWithContext(ctx, http.MethodPost, "http://"+address+"/orders", bytes.NewReader(body))
+				if err != nil || posted(client, request, order.ID) {
+					break
+				}
+				err = ctx.Err()
+				time.Sleep(20 * time.Millisecond)
+			}
+			if err != nil {
+				done <- err
+				return
+			}
+		}
+		done <- nil
+	}()
+	return done
+}
+
+func posted(client *http.Client, request *http.Request, key string) bool {
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Idempotency-Key", key)
+	answer, err := client.Do(request)
+	if err != nil {
+		return false
+	}
+	defer answer.Body.Close()
+	return answer.StatusCode < 300
+}
+
+// await waits until all that is due is there.
+func (l *shopLoad) await(t *testing.T, s *shopRun) {
+	t.Helper()
+	l.due["stock"] = l.due["movements"]
+	deadline := time.Now().Add(5 * time.Minute)
+	for {
+		missing := l.missing(t, s)
+		if missing == "" {
+			return
+		}
+		s.requireRunning(t)
+		require.True(t, time.Now().Before(deadline), missing)
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+func (l *shopLoad) missing(t *testing.T, s *shopRun) string {
+	t.Helper()
+	for topic, n := range l.due {
+		if got := s.oracle.records(t, s.client, topic); got < n {
+			return fmt.Sprintf("topic %s has %d of %d records", topic, got, n)
+		}
+	}
+	good, paid, shipped := s.tableTotals(t)
+	if good < l.good || paid < l.paid || shipped < l.shipped {
+		return fmt.Sprintf("the table has %d of %d orders, %d of %d cents, %d of %d shipped", good, l.good, paid, l.paid, shipped, l.shipped)
+	}
+	return ""
+}
