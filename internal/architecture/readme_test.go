@@ -28,8 +28,10 @@ func TestReadmeIsTested(t *testing.T) {
 	snippets := fenced(string(readme), "go")
 	require.NotEmpty(t, snippets)
 	for _, snippet := range snippets {
-		// Not Contains, which would print all of the code.
-		require.Contains(t, code.String(), folded(snippet), "the README has code that is not tested:\n%s", snippet)
+		if !strings.Contains(code.String(), folded(snippet)) {
+			// Not require.Contains, which would print all of the code.
+			t.Errorf("the README has code that is not tested:\n%s", snippet)
+		}
 	}
 }
 
