@@ -43,6 +43,7 @@ type globalFlags struct {
 	KafkaBrokers string   `group:"global" env:"KAFKA_BROKERS" placeholder:"HOST:PORT,..." help:"Brokers to begin with; without them the log and the store are embedded in the process. TLS and SASL are set by KAFKA_TLS, KAFKA_TLS_CA, KAFKA_TLS_CERT, KAFKA_TLS_KEY, KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD."`
 	PostgresURL  string   `group:"global" name:"postgres-url" env:"POSTGRES_URL" placeholder:"URL" help:"Database that holds states and positions; goes with the brokers."`
 	HTTPAddr     string   `group:"global" name:"http-addr" env:"HTTP_ADDR" placeholder:"HOST:PORT" help:"Where to answer /live, /ready, /metrics and /topology; :8080 by default, 127.0.0.1:8080 when embedded, 'off' for nowhere."`
+	DebugAddr    string   `group:"global" env:"DEBUG_ADDR" placeholder:"HOST:PORT" help:"Where to serve profiles of the process, under /debug/pprof/; a loopback address. Nowhere unless set."`
 	DataDir      string   `group:"global" env:"DATA_DIR" placeholder:"DIR" help:"Where the embedded log and store keep their data; without it they keep nothing."`
 	LogLevel     logLevel `group:"global" env:"LOG_LEVEL" default:"info" placeholder:"LEVEL" help:"Least severe messages to log, on the standard error: debug, info, warn or error."`
 	LogFormat    string   `group:"global" env:"LOG_FORMAT" default:"auto" enum:"auto,text,json" help:"How to log: text, json, or auto: in colours on a terminal, text elsewhere."`
@@ -71,6 +72,8 @@ func (g *globalFlags) lookup(name string) (string, bool) {
 		value = g.PostgresURL
 	case "HTTP_ADDR":
 		value = g.HTTPAddr
+	case "DEBUG_ADDR":
+		value = g.DebugAddr
 	case "DATA_DIR":
 		value = g.DataDir
 	default:

@@ -27,3 +27,6 @@ var (
 
 // Redact is Settings.redact.
 func (s *Settings) Redact(line string) string { return s.redact(line) }
+
+// ProfilesAddr returns where an instance serves profiles.
+func (i *Instance) ProfilesAddr() string { return i.profiles.Addr().String() }

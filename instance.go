@@ -27,6 +27,7 @@ type Instance struct {
 	ingress   *ingress.Ingress
 	metrics   *metrics.Collector
 	listener  net.Listener // nil with NoHTTP
+	profiles  net.Listener // nil without an address for them
 }
 
 // Open checks the app, takes the HTTP port, connects to the log and the store, migrates the store's tables and makes sure
@@ -55,6 +56,9 @@ func (a *App) Open(ctx context.Context, settings Settings) (*Instance, error) {
 }
 
 func (i *Instance) open(ctx context.Context, open opener) (err error) {
+	if err := i.listenProfiles(ctx); err != nil {
+		return err
+	}
 	if addr := i.settings.httpAddr(); addr != NoHTTP {
 		if i.listener, err = http.Listen(ctx, addr); err != nil {
 			return err
@@ -119,13 +123,18 @@ func (i *Instance) Run(ctx context.Context) error {
 		defer stopRunning()
 		served <- i.serve(serving)
 	}()
+	profiled := make(chan error, 1)
+	go func() {
+		defer stopRunning()
+		profiled <- i.serveProfiles(serving)
+	}()
 	taken := make(chan error, 1)
 	go func() { taken <- i.ingress.Run(running) }()
 	err := i.engine.Run(running)
 	stopRunning()
 	err = errors.Join(err, <-taken)
 	stopServing()
-	return errors.Join(err, <-served)
+	return errors.Join(err, <-served, <-profiled)
 }
 
 func (i *Instance) serve(ctx context.Context) error {
@@ -159,13 +168,7 @@ func (i *Instance) pings() map[string]func(context.Context) error {
 
 // Close closes all connections, in reverse order of opening. Run must have returned.
 func (i *Instance) Close() error {
-	var listening error
-	if i.listener != nil {
-		if listening = i.listener.Close(); errors.Is(listening, net.ErrClosed) {
-			listening = nil // Run has closed it
-		}
-	}
-	return errors.Join(i.drivers.Close(), listening)
+	return errors.Join(i.drivers.Close(), closeListener(i.listener), closeListener(i.profiles))
 }
 
 // Status returns what each function is doing now.

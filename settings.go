@@ -24,6 +24,9 @@ type Settings struct {
 	// HTTPAddr is where the app answers /live, /ready, /metrics and /topology; empty is ":8080" on a cluster and
 	// "127.0.0.1:8080" embedded, and NoHTTP is not at all.
 	HTTPAddr string
+	// DebugAddr, where set, is where the process serves profiles of itself under /debug/pprof/. Only an address that no
+	// other machine can reach is taken, such as "127.0.0.1:6060".
+	DebugAddr string
 	// Functions are the names of the functions to run; none is all.
 	Functions []string
 	// Logger gets what the app has to say; nil discards it.
@@ -39,16 +42,17 @@ const (
 )
 
 // FromEnvironment reads settings from environment variables: KAFKA_BROKERS and the TLS and SASL settings beside it (see
-// kafka.FromEnvironment), POSTGRES_URL, HTTP_ADDR and DATA_DIR. lookup is os.LookupEnv or one like it.
+// kafka.FromEnvironment), POSTGRES_URL, HTTP_ADDR, DEBUG_ADDR and DATA_DIR. lookup is os.LookupEnv or one like it.
 func FromEnvironment(lookup func(string) (string, bool)) (Settings, error) {
 	value := func(name string) string {
 		text, _ := lookup(name)
 		return strings.TrimSpace(text)
 	}
 	settings := Settings{
-		Postgres: postgres.Config{URL: value("POSTGRES_URL")},
-		DataDir:  value("DATA_DIR"),
-		HTTPAddr: value("HTTP_ADDR"),
+		Postgres:  postgres.Config{URL: value("POSTGRES_URL")},
+		DataDir:   value("DATA_DIR"),
+		HTTPAddr:  value("HTTP_ADDR"),
+		DebugAddr: value("DEBUG_ADDR"),
 	}
 	if value("KAFKA_BROKERS") == "" {
 		return settings, nil
