@@ -65,14 +65,14 @@ func flowsCounter(ctx context.Context, p *place, input, output string, run, _ in
 }
 
 func streamsCounter(guarantee string) func(context.Context, *place, string, string, int, int) error {
-	return func(ctx context.Context, p *place, input, output string, run, messages int) error {
+	return func(ctx context.Context, p *place, input, output string, _, messages int) error {
 		command, end, err := p.streams(ctx, "count", guarantee, output, messages, input)
 		if err != nil {
 			return err
 		}
 		defer end()
 		var exit *exec.ExitError
-		if err := command.Run(); err != nil && !(ctx.Err() != nil && errors.As(err, &exit)) {
+		if err := command.Run(); err != nil && (ctx.Err() == nil || !errors.As(err, &exit)) {
 			return err
 		}
 		return nil
@@ -110,8 +110,10 @@ func (p *place) latency(ctx context.Context, c counter, run int) (latencies, err
 	defer cancel()
 	running := make(chan error, 1)
 	go func() { running <- c.run(ctx, p, input, output, run, messages) }()
-	s := &stopwatch{sent: make([]time.Time, messages), keys: p.settings.keys, left: messages,
-		measured: latencies{hdrhistogram.New(1, int64(time.Minute/time.Microsecond), 3)}}
+	s := &stopwatch{
+		sent: make([]time.Time, messages), keys: p.settings.keys, left: messages,
+		measured: latencies{hdrhistogram.New(1, int64(time.Minute/time.Microsecond), 3)},
+	}
 	err := s.measure(ctx, p, input, output, c.isolated)
 	cancel()
 	return s.measured, errors.Join(err, <-running)
@@ -128,8 +130,10 @@ type stopwatch struct {
 func (s *stopwatch) measure(ctx context.Context, p *place, input, output string, isolated bool) error {
 	ctx, cancel := context.WithTimeout(ctx, p.settings.duration+2*time.Minute)
 	defer cancel()
-	options := []kgo.Opt{kgo.SeedBrokers(p.brokers...), kgo.ConsumeTopics(output), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		kgo.FetchMaxWait(100 * time.Millisecond), kgo.ProducerLinger(0)}
+	options := []kgo.Opt{
+		kgo.SeedBrokers(p.brokers...), kgo.ConsumeTopics(output), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.FetchMaxWait(100 * time.Millisecond), kgo.ProducerLinger(0),
+	}
 	if isolated {
 		options = append(options, kgo.FetchIsolationLevel(kgo.ReadCommitted()))
 	}

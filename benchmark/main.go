@@ -50,8 +50,9 @@ func main() {
 	flag.StringVar(&s.report, "report", "", "measure everything and write it to this file, as Markdown")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := measure(ctx, s); err != nil {
+	err := measure(ctx, s)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "benchmark:", err)
 		os.Exit(1)
 	}

@@ -32,8 +32,10 @@ var measurements = []measurement{
 	{"Count, one hot key", "count", "hot", countGoals(8, 2.2)},
 	{"Count, every key new", "count", "new", nil},
 	{"Map", "map", "uniform", []goal{
-		{"flows-at-least-once", "franz-go", 1}, {"flows-at-least-once", "sarama", 2},
-		{"flows-exactly-once", "sarama", 0.9}, {"flows-exactly-once", "streams-exactly-once", 2},
+		{"flows-at-least-once", "franz-go", 1},
+		{"flows-at-least-once", "sarama", 2},
+		{"flows-exactly-once", "sarama", 0.9},
+		{"flows-exactly-once", "streams-exactly-once", 2},
 	}},
 	{"Join of two topics", "join", "uniform", []goal{{"flows", "streams-exactly-once", 1.5}}},
 	{"Rows of five columns", "rows", "uniform", []goal{{"flows-new-rows", "psql-copy", 0.7}, {"flows-upserts", "psql-copy", 0.5}}},

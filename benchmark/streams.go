@@ -56,8 +56,10 @@ func (p *place) streams(ctx context.Context, work, guarantee, output string, mes
 	if err != nil {
 		return nil, nil, err
 	}
-	arguments := []string{"-Xmx1g", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-cp", filepath.Join(jars, "*"), filepath.Join("streams", "Streams.java"),
-		work, strings.Join(p.brokers, ","), output, guarantee, states, strconv.Itoa(messages), output}
+	arguments := []string{
+		"-Xmx1g", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-cp", filepath.Join(jars, "*"), filepath.Join("streams", "Streams.java"),
+		work, strings.Join(p.brokers, ","), output, guarantee, states, strconv.Itoa(messages), output,
+	}
 	command := exec.CommandContext(ctx, "java", append(arguments, inputs...)...)
 	command.Stderr = os.Stderr
 	return command, func() { _ = os.RemoveAll(states) }, nil
