@@ -49,10 +49,6 @@ var works = map[string][]contender{
 	},
 }
 
-func (p *place) run(ctx context.Context, c contender, run int) (result, error) {
-	return c.run(ctx, p, run)
-}
-
 type config interface {
 	Compile() (*runtime.Function, error)
 }
