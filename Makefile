@@ -19,7 +19,7 @@ MODULES  = $(patsubst %/go.mod,%,$(wildcard benchmark/go.mod test/*/go.mod))
 export $(foreach name,TEXT ONCE DATA_DIR,$(if $(filter-out undefined,$(origin $(name))),$(name)))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-race lint format generate build bench bench-micro fuzz up down clean
+.PHONY: help run test test-race lint format generate build bench bench-micro fuzz chaos compose-test up down clean
 
 help: ## Show this list
 	@echo 'usage: make TARGET [VARIABLE=value ...]'
@@ -66,6 +66,9 @@ fuzz: ## Fuzz every target for FUZZTIME=10s
 
 chaos: ## Break everything under word count and judge what is left; CHAOSTIME=10m, SEED=1, CHAOSRATE=400 lines a second
 	go test ./integration -run '^TestChaos$$' -count=1 -v -timeout 0 -chaos.time=$(CHAOSTIME) -chaos.seed=$(SEED) -chaos.rate=$(CHAOSRATE)
+
+compose-test: ## Run the shop on containers, one a function, kill some and judge the result; says so where there is no Docker
+	test/compose/run
 
 up: ## Start a Kafka broker and a Postgres server on this machine and print what to export
 	@$(SERVICES) up

@@ -57,7 +57,7 @@ func (c Compose) Write(w io.Writer) error {
 	for _, f := range c.Functions {
 		service := c.function(f)
 		if f.Route != nil {
-			service["ports"] = []string{fmt.Sprintf("127.0.0.1:%d:%d", port, httpPort)}
+			service["ports"] = []string{published(f.Name, port, httpPort)}
 			port++
 		}
 		services[escape(f.Name)] = service
@@ -89,12 +89,35 @@ func (c Compose) validate() error {
 }
 
 func (c Compose) header() string {
+	printed := "# Printed by: " + c.commandLine() + "\n"
 	if c.Services {
-		return "# One container a function, with a broker and a database for trying things out: both have one node and no password\n" +
-			"# worth the name. Printed by 'deploy compose --services'.\n"
+		return printed + "# One container a function, with a broker and a database for trying things out: both have one node and no password\n" +
+			"# worth the name. KAFKA_IMAGE and POSTGRES_IMAGE take them from elsewhere, PORT_KAFKA and the like move the ports on\n" +
+			"# this machine; all in the environment or in a file .env beside this one.\n"
 	}
-	return "# One container a function. KAFKA_BROKERS and POSTGRES_URL come from the environment or from a file .env beside\n" +
-		"# this one. Printed by 'deploy compose'.\n"
+	return printed + "# One container a function. KAFKA_BROKERS and POSTGRES_URL come from the environment or from a file .env beside\n" +
+		"# this one.\n"
+}
+
+// commandLine is what prints the same file again.
+func (c Compose) commandLine() string {
+	words := []string{c.Name, "deploy", "compose", "--name=" + c.Name, "--image=" + c.Image, "--program=" + c.Program}
+	if c.Services {
+		words = append(words, "--services")
+	}
+	if c.Build != "" {
+		words = append(words, "--build="+c.Build)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.BuildArgs)) {
+		words = append(words, "--build-arg="+name+"="+c.BuildArgs[name])
+	}
+	if c.Replicas != 1 {
+		words = append(words, "--replicas="+strconv.Itoa(c.Replicas))
+	}
+	if c.Partitions != defaultPartitions {
+		words = append(words, "--partitions="+strconv.Itoa(int(c.Partitions)))
+	}
+	return strings.Join(words, " ")
 }
 
 // container is what all containers of the app have in common.
@@ -187,14 +210,36 @@ func (c Compose) function(f *runtime.Function) object {
 	return made
 }
 
+// published is a port of a container on this machine, for this machine alone. What else runs here may have it already, so
+// the environment can move it.
+func published(service string, outside, inside int) string {
+	return fmt.Sprintf("127.0.0.1:%s:%d", portVariable(service, outside), inside)
+}
+
+func portVariable(service string, otherwise int) string {
+	name := strings.Map(func(r rune) rune {
+		if r < '0' || r > '9' && r < 'A' || r > 'Z' {
+			return '_'
+		}
+		return r
+	}, strings.ToUpper(service))
+	return fmt.Sprintf("${PORT_%s:-%d}", name, otherwise)
+}
+
+// Ports of the broker for clients outside, who need another address than those inside, and of the database.
+const (
+	kafkaPortOutside = 9094
+	postgresPort     = 5432
+)
+
 func kafkaBroker() object {
 	return object{
-		"image": "apache/kafka:4.1.1",
+		"image": "${KAFKA_IMAGE:-apache/kafka:4.1.1}",
 		"environment": object{
 			"KAFKA_NODE_ID":                                  1,
 			"KAFKA_PROCESS_ROLES":                            "broker,controller",
 			"KAFKA_LISTENERS":                                "INSIDE://:9092,CONTROLLER://:9093,OUTSIDE://:9094",
-			"KAFKA_ADVERTISED_LISTENERS":                     "INSIDE://" + kafkaService + ":9092,OUTSIDE://localhost:9094",
+			"KAFKA_ADVERTISED_LISTENERS":                     "INSIDE://" + kafkaService + ":9092,OUTSIDE://localhost:" + portVariable(kafkaService, kafkaPortOutside),
 			"KAFKA_LISTENER_SECURITY_PROTOCOL_MAP":           "INSIDE:PLAINTEXT,CONTROLLER:PLAINTEXT,OUTSIDE:PLAINTEXT",
 			"KAFKA_INTER_BROKER_LISTENER_NAME":               "INSIDE",
 			"KAFKA_CONTROLLER_LISTENER_NAMES":                "CONTROLLER",
@@ -206,7 +251,7 @@ func kafkaBroker() object {
 			"KAFKA_TRANSACTION_STATE_LOG_MIN_ISR":            1,
 			"KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS":         0,
 		},
-		"ports":   []string{"127.0.0.1:9094:9094"},
+		"ports":   []string{published(kafkaService, kafkaPortOutside, kafkaPortOutside)},
 		"volumes": []string{"kafka:/var/lib/kafka/data"},
 		"healthcheck": object{
 			"test":     []string{"CMD", "/opt/kafka/bin/kafka-broker-api-versions.sh", "--bootstrap-server", "localhost:9092"},
@@ -218,11 +263,11 @@ func kafkaBroker() object {
 
 func postgresServer() object {
 	return object{
-		"image": "postgres:17",
+		"image": "${POSTGRES_IMAGE:-postgres:17}",
 		"environment": object{
 			"POSTGRES_USER": "flows", "POSTGRES_DB": "flows", "POSTGRES_PASSWORD": "${POSTGRES_PASSWORD:-flows}",
 		},
-		"ports":   []string{"127.0.0.1:5432:5432"},
+		"ports":   []string{published(postgresService, postgresPort, postgresPort)},
 		"volumes": []string{"postgres:/var/lib/postgresql/data"},
 		"healthcheck": object{
 			"test":     []string{"CMD", "pg_isready", "--username", "flows", "--dbname", "flows", "--host", "localhost"},

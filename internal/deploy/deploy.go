@@ -60,6 +60,8 @@ func (a App) validate() error {
 	switch {
 	case a.Name == "":
 		return errors.New("the app has no name")
+	case !oneWord(a.Name):
+		return fmt.Errorf("the app's name is %q; it takes one without spaces", a.Name)
 	case a.Image == "":
 		return errors.New("there is no image")
 	case !oneWord(a.Image):
