@@ -34,8 +34,9 @@ func TestShopSurvivesKills(t *testing.T) {
 
 	// The load takes its time, and each kill comes somewhere in its part of it.
 	part, begin := length/kills, time.Now()
-	for kill := range time.Duration(kills) {
-		time.Sleep(time.Until(begin.Add(kill*part + time.Duration(random.Int64N(int64(part))))))
+	for range kills {
+		time.Sleep(time.Until(begin.Add(time.Duration(random.Int64N(int64(part))))))
+		begin = begin.Add(part)
 		s.requireRunning(t)
 		victim := random.IntN(processes)
 		s.processes[victim].kill()

@@ -54,7 +54,10 @@ func (c *customers) events() iter.Seq[event] {
 				}
 			}
 		}
-		for len(waiting) > 0 && yield(c.next(&waiting)) {
+		for len(waiting) > 0 {
+			if !yield(c.next(&waiting)) {
+				return
+			}
 		}
 	}
 }
@@ -126,8 +129,16 @@ type product struct {
 
 var (
 	products = []product{
-		{"apron", 1900, 300}, {"bowl", 1250, 300}, {"cup", 800, 300}, {"jug", 2450, 220}, {"kettle", 3900, 250}, {"pan", 4500, 300},
-		{"plate", 950, 300}, {"spoon", 350, 300}, {"teapot", 3200, 220}, {"towel", 700, 300},
+		{"apron", 1900, 300},
+		{"bowl", 1250, 300},
+		{"cup", 800, 300},
+		{"jug", 2450, 220},
+		{"kettle", 3900, 250},
+		{"pan", 4500, 300},
+		{"plate", 950, 300},
+		{"spoon", 350, 300},
+		{"teapot", 3200, 220},
+		{"towel", 700, 300},
 	}
 	names    = []string{"Ada", "Ben", "Cleo", "Dora", "Emil", "Fay", "Gus", "Hana", "Ivo", "Jun", "Kim", "Lea"}
 	carriers = []string{"bike", "post", "van"}

@@ -31,14 +31,18 @@ func shop() *flows.App {
 	return flows.New(
 		router.Config[Order, string, Order]{Name: "accept", Route: "POST /orders", Output: orders, Function: accept},
 		stateless.Config[string, Order]{Name: "check", Input: orders, Outputs: topic.List{accepted, rejected, movements}, Function: check},
-		stateful.Config[string, Movement, Stock]{Name: "stock", Input: movements, Outputs: topic.List{stocks},
-			State: format.JSON[Stock](), Table: "stock", Function: move},
-		join.Config[string, Sale]{Name: "sell", Key: format.String(), State: format.JSON[Sale](), Table: "sales", Outputs: topic.List{sales},
+		stateful.Config[string, Movement, Stock]{
+			Name: "stock", Input: movements, Outputs: topic.List{stocks},
+			State: format.JSON[Stock](), Table: "stock", Function: move,
+		},
+		join.Config[string, Sale]{
+			Name: "sell", Key: format.String(), State: format.JSON[Sale](), Table: "sales", Outputs: topic.List{sales},
 			Sides: []join.Side[string, Sale]{
 				join.From(accepted, orderKey, onOrder),
 				join.From(payments, paymentKey, onPayment),
 				join.From(shipments, shipmentKey, onShipment),
-			}},
+			},
+		},
 		materialise.Config[string, Sale]{Name: "tables", Input: sales, Tables: materialise.Tables{orderRows, lineRows}, Function: toRows},
 	)
 }

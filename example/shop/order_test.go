@@ -87,8 +87,12 @@ func TestSalesComeTogetherInAnyOrder(t *testing.T) {
 		},
 	}
 	for _, names := range [][]string{
-		{"order", "payment", "shipment"}, {"order", "shipment", "payment"}, {"payment", "order", "shipment"},
-		{"shipment", "order", "payment"}, {"payment", "shipment", "order"}, {"shipment", "payment", "order"},
+		{"order", "payment", "shipment"},
+		{"order", "shipment", "payment"},
+		{"payment", "order", "shipment"},
+		{"shipment", "order", "payment"},
+		{"payment", "shipment", "order"},
+		{"shipment", "payment", "order"},
 	} {
 		var sale Sale
 		told := 0
