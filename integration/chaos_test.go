@@ -21,6 +21,7 @@ import (
 var (
 	chaosTime = flag.Duration("chaos.time", 0, "how long to go on with faults; each kind comes once at least")
 	chaosSeed = flag.Uint64("chaos.seed", 1, "what decides which faults come, where and for how long")
+	chaosOnly = flag.String("chaos.only", "", "only kinds of faults whose names have this in them")
 	chaosRate = flag.Int("chaos.rate", 400, "how many lines of ten words, orders and prices each are produced a second")
 )
 
@@ -36,6 +37,9 @@ func TestChaos(t *testing.T) {
 	struck := map[string]int{}
 	for round := 0; round == 0 || time.Since(start) < *chaosTime; round++ {
 		for _, at := range c.random.Perm(len(faultKinds)) {
+			if !strings.Contains(faultKinds[at].name, *chaosOnly) {
+				continue
+			}
 			if round > 0 && time.Since(start) >= *chaosTime {
 				break
 			}

@@ -123,6 +123,15 @@ func (c *cluster) launch(i *instance) {
 	c.started = append(c.started, i.process)
 }
 
+// relaunch kills all instances and starts others in their places.
+func (c *cluster) relaunch() {
+	c.t.Helper()
+	for _, i := range c.instances {
+		i.kill()
+		c.launch(i)
+	}
+}
+
 // resize starts instances of a program, or terminates some of them, until there are n.
 func (c *cluster) resize(program string, n int) {
 	c.t.Helper()

@@ -22,6 +22,7 @@ const sessionTimeout = 10 * time.Second
 var faultKinds = []fault{
 	{"an instance is killed", always(killInstance)},
 	{"an instance stops for longer than its session, then goes on", always(stopInstance)},
+	{"all instances are killed, and their last commits arrive when others have gone on", always(lateCommits)},
 	{"rolling restart", always(restartAll)},
 	{"1, 4, 2 instances of word count", always(scale)},
 	{"the broker is restarted", always(restartBroker)},
@@ -61,6 +62,23 @@ func stopInstance(c *cluster) {
 	require.NoError(c.t, i.command.Process.Signal(syscall.SIGSTOP))
 	c.wait(sessionTimeout+time.Second, sessionTimeout+4*time.Second)
 	require.NoError(c.t, i.command.Process.Signal(syscall.SIGCONT))
+}
+
+// lateCommits lets what the database was sent by processes that are dead arrive when their successors have gone on, and
+// kills those before they can write over it.
+func lateCommits(c *cluster) {
+	release := c.toDatabase.Hold()
+	defer release()
+	// In this time there is a commit on the way of each partition that has something to do.
+	c.wait(200*time.Millisecond, 500*time.Millisecond)
+	c.relaunch()
+	c.awaitProgress()
+	for _, i := range c.instances {
+		i.kill()
+	}
+	release()
+	c.wait(500*time.Millisecond, time.Second)
+	c.relaunch()
 }
 
 func restartAll(c *cluster) {

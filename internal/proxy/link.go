@@ -13,8 +13,10 @@ type link struct {
 	client, server net.Conn
 	// losing says that the next answer is lost, and the connection with it.
 	losing atomic.Bool
-	done   chan struct{}
-	once   sync.Once
+	// held, where there is one, is closed when what the client sends may arrive. The proxy's mutex guards it.
+	held <-chan struct{}
+	done chan struct{}
+	once sync.Once
 }
 
 func (l *link) close() {
@@ -43,7 +45,7 @@ func (l *link) forward(to, from net.Conn, pass func([]byte) bool) {
 	for {
 		n, err := from.Read(buffer)
 		if n > 0 {
-			if !l.wait() || !pass(buffer[:n]) {
+			if !l.wait(from == l.client) || !pass(buffer[:n]) {
 				return
 			}
 			if _, err := to.Write(buffer[:n]); err != nil {
@@ -72,8 +74,8 @@ func (l *link) answer([]byte) bool {
 }
 
 // wait holds bytes back as long as the proxy has it; false when the link is closed meanwhile.
-func (l *link) wait() bool {
-	delay, passing := l.proxy.weather()
+func (l *link) wait(request bool) bool {
+	delay, passing, held := l.proxy.weather(l)
 	if delay > 0 {
 		timer := time.NewTimer(delay)
 		defer timer.Stop()
@@ -83,6 +85,13 @@ func (l *link) wait() bool {
 			return false
 		}
 	}
+	if request && held != nil && !l.await(held) {
+		return false
+	}
+	return l.await(passing)
+}
+
+func (l *link) await(passing <-chan struct{}) bool {
 	select {
 	case <-passing:
 		return true

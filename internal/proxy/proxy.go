@@ -90,6 +90,18 @@ func (p *Proxy) Resume() {
 	}
 }
 
+// Hold keeps what clients send over the connections that are there now; new ones are not concerned. What is kept
+// arrives when release is called, even where the client is gone by then: as packets do that were long on their way.
+func (p *Proxy) Hold() (release func()) {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	held := make(chan struct{})
+	for l := range p.links {
+		l.held = held
+	}
+	return sync.OnceFunc(func() { close(held) })
+}
+
 // LoseAnswers makes the next n requests of at least so many bytes lose their answers: the request passes, and its
 // connection is cut when the answer comes. 0 ends that.
 func (p *Proxy) LoseAnswers(n, least int) {
@@ -172,8 +184,8 @@ func (p *Proxy) countLost() {
 }
 
 // weather is what a connection has to go through now.
-func (p *Proxy) weather() (delay time.Duration, passing <-chan struct{}) {
+func (p *Proxy) weather(l *link) (delay time.Duration, passing, held <-chan struct{}) {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
-	return p.delay, p.passing
+	return p.delay, p.passing, l.held
 }

@@ -143,6 +143,24 @@ func TestStall(t *testing.T) {
 	require.Equal(t, "held", answer)
 }
 
+func TestHold(t *testing.T) {
+	server := newEcho(t)
+	p := newProxy(t, server.Addr().String())
+	early := call(t, p)
+	early.ask(t, "before")
+	release := p.Hold()
+	require.NoError(t, early.say("held"))
+	late := call(t, p)
+	late.ask(t, "late")
+	require.NoError(t, early.Close())
+	late.ask(t, "later")
+	require.Equal(t, []string{"before", "late", "later"}, server.heard())
+	release()
+	release()
+	require.Eventually(t, func() bool { return len(server.heard()) == 4 }, 10*time.Second, time.Millisecond)
+	require.Equal(t, "held", server.heard()[3])
+}
+
 func TestDelay(t *testing.T) {
 	const delay = 30 * time.Millisecond
 	p := newProxy(t, newEcho(t).Addr().String())
