@@ -30,3 +30,13 @@ func (s *Settings) Redact(line string) string { return s.redact(line) }
 
 // ProfilesAddr returns where an instance serves profiles.
 func (i *Instance) ProfilesAddr() string { return i.profiles.Addr().String() }
+
+// Unescape is what a key separator on the command line means.
+var Unescape = unescape
+
+// ParsePosition reads a position on the command line.
+func ParsePosition(text string) (runtime.Position, error) {
+	var p position
+	err := p.UnmarshalText([]byte(text))
+	return p.Position, err
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
+	"strings"
 
 	"github.com/uptrace/bunrouter"
 
@@ -20,6 +21,21 @@ func problems(next bunrouter.HandlerFunc) bunrouter.HandlerFunc {
 		}
 		return errors.Join(err, problem.Of(err).Write(w))
 	}
+}
+
+// guarded answers requests that the router panics on before it has found who serves them, so that none of what it calls can
+// help: those whose path has a NUL, as /live%00 has, or does not begin with a slash.
+func (s *Server) guarded(router http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		if strings.HasPrefix(request.URL.Path, "/") && strings.IndexByte(request.URL.Path, 0) < 0 {
+			router.ServeHTTP(w, request)
+			return
+		}
+		s.config.Logger.Debug("request refused", "method", request.Method, "path", request.URL.Path)
+		if err := problem.Of(statusError(http.StatusNotFound, "no path is like that; / lists what there is")).Write(w); err != nil {
+			s.config.Logger.Debug("request not answered", "error", err)
+		}
+	})
 }
 
 // panicError is a panic of a handler.

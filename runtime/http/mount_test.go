@@ -56,6 +56,15 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
+// The router's own tree has no place for a NUL.
+func TestPathsWithNULAreAnswered(t *testing.T) {
+	for _, path := range []string{"/%00", "/live%00", "/orders%00", "/orders/7%00", "/orders/7/lines/%00", "/%00/live", "/files/a%00%2f"} {
+		answer := request(t, routes(), "GET", path)
+		require.Equal(t, 404, answer.Code, path)
+		require.Equal(t, "application/problem+json", answer.Header().Get("Content-Type"), path)
+	}
+}
+
 func TestErrorsOfRoutesAreProblemDetails(t *testing.T) {
 	answer := request(t, routes(), "POST", "/refused")
 	require.Equal(t, 422, answer.Code)

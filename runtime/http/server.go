@@ -79,7 +79,7 @@ func New(config Config) *Server {
 }
 
 // Handler returns what the server serves, for use without a port.
-func (s *Server) Handler() http.Handler { return s.router }
+func (s *Server) Handler() http.Handler { return s.guarded(s.router) }
 
 // Listen takes an address such as ":8080", so that a port in use is known before anything else is started; port 0 takes
 // a free one. Closing the listener gives it back; Run does.
@@ -106,7 +106,7 @@ func reason(err error) error {
 // listener.
 func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	server := &http.Server{
-		Handler:           s.router,
+		Handler:           s.Handler(),
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,

@@ -43,7 +43,8 @@ func connections(config Config, sockets *sockets) (*pgxpool.Config, *pgx.ConnCon
 	engine, err := pgxpool.ParseConfig(config.URL)
 	if err != nil {
 		if file, ok := errors.AsType[*fs.PathError](err); ok {
-			return nil, nil, fmt.Errorf("postgres: a file that the URL names can't be read: %w", file)
+			// Nor is the name shown: with a quote in the wrong place the password is in it.
+			return nil, nil, fmt.Errorf("postgres: a file that the URL names (sslrootcert, sslcert, sslkey) can't be read: %w", file.Err)
 		}
 		// The parser's error holds the URL, and with it the password.
 		return nil, nil, errors.New("postgres: the URL can't be understood; it reads postgres://user:password@host:port/database?sslmode=mode")
