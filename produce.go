@@ -102,8 +102,9 @@ func (a *App) topic(name string, specs func([]*runtime.Function) []*topic.Spec) 
 // unescape reads \t and its like as Go does.
 func unescape(text string) []byte {
 	unquoted, err := strconv.Unquote(`"` + text + `"`)
-	if err != nil {
-		return []byte(text) // a quote or a lone backslash means itself
+	if err != nil || !strings.Contains(text, `\`) {
+		// A quote or a lone backslash means itself, and so does a byte that is no character.
+		return []byte(text)
 	}
 	return []byte(unquoted)
 }

@@ -97,7 +97,9 @@ func (s *Settings) redact(line string) string {
 	}
 	line = strings.ReplaceAll(line, s.Postgres.URL, parsed.Redacted())
 	if password, set := parsed.User.Password(); set && password != "" {
-		for _, spelled := range []string{password, url.QueryEscape(password), url.PathEscape(password)} {
+		// Each part of a URL is escaped in its own way.
+		_, escaped, _ := strings.Cut(parsed.User.String(), ":")
+		for _, spelled := range []string{password, escaped, url.QueryEscape(password), url.PathEscape(password)} {
 			line = strings.ReplaceAll(line, ":"+spelled+"@", ":xxxxx@")
 			line = strings.ReplaceAll(line, "password="+spelled, "password=xxxxx")
 		}
