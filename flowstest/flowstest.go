@@ -201,17 +201,16 @@ func (a *App) behind() string {
 }
 
 // reasons says why partitions wait.
-func (a *App) reasons() (all string) {
+func (a *App) reasons() string {
+	var all strings.Builder
 	for _, f := range a.process.engine.Status() {
-		var allSb206 strings.Builder
 		for _, p := range f.Partitions {
 			if p.Reason != "" {
-				allSb206.WriteString(fmt.Sprintf("; function %s waits: %s", f.Function, p.Reason))
+				fmt.Fprintf(&all, "; function %s waits: %s", f.Function, p.Reason)
 			}
 		}
-		all += allSb206.String()
 	}
-	return all
+	return all.String()
 }
 
 // Failure waits until a function stops with an error and returns it; the test fails where none does for ten seconds. The app

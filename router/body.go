@@ -52,7 +52,7 @@ func bodyOf[B any](strict bool) body[B] {
 	}
 }
 
-func decodeNothing[B any](_ string, data []byte) (none B, _ error) {
+func decodeNothing[B any](_ string, data []byte) (none B, _ error) { //nolint:unparam // it is a decoder
 	if len(data) > 0 {
 		return none, bad("", "the request takes no body")
 	}

@@ -142,11 +142,11 @@ func TestKilledProcessesLoseAndDoubleNothing(t *testing.T) {
 	text := bytes.Repeat([]byte("alpha beta gamma alpha\n"), 40_000)
 	source := write(t, t.TempDir(), "text", string(text))
 	settings := []string{"DATA_DIR=" + folder, "ONCE=1", "TEXT=" + source, "LOG_LEVEL=warn"}
-	for _, moment := range []time.Duration{300, 600, 900, 1200} {
+	for _, moment := range []time.Duration{300 * time.Millisecond, 600 * time.Millisecond, 900 * time.Millisecond, 1200 * time.Millisecond} {
 		c := start(t, settings, "demo")
 		select {
 		case <-c.ended: // a fast machine is done before
-		case <-time.After(moment * time.Millisecond):
+		case <-time.After(moment):
 			c.signal(t, syscall.SIGKILL)
 			c.wait(t)
 		}

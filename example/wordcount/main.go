@@ -33,7 +33,6 @@ func count(_ context.Context, word topic.Message[string, string], n int64) (int6
 func main() {
 	flows.New(
 		stateless.Config[string, string]{Name: "split", Input: lines, Outputs: topic.List{words}, Function: split},
-		stateful.Config[string, string, int64]{Name: "count", Input: words, Outputs: topic.List{counts},
-			State: format.Int64(), Table: "word_count", Function: count},
+		stateful.Config[string, string, int64]{Name: "count", Input: words, Outputs: topic.List{counts}, State: format.Int64(), Table: "word_count", Function: count},
 	).With(demo).Main()
 }

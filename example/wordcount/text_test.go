@@ -107,7 +107,7 @@ func FuzzSplitLinesKeepsEveryWord(f *testing.F) {
 			got = append(got, strings.Fields(string(line))...)
 			return nil
 		}))
-		require.Equal(t, len(want), len(got))
+		require.Len(t, got, len(want))
 		for i := range want {
 			require.Equal(t, want[i], got[i])
 		}

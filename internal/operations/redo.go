@@ -62,11 +62,9 @@ func (o Operator) Redo(ctx context.Context, r *Redoing) (Redone, error) {
 	defer stop()
 	ended := make(chan error, 1)
 	go func() { ended <- engine.Run(running) }()
-	err := o.awaitRedone(ctx, redo, r.ends, ended)
+	o.awaitRedone(ctx, redo, r.ends, ended)
 	stop()
-	if ending := <-ended; err == nil {
-		err = ending
-	}
+	err := <-ended
 	if err == nil {
 		err = ctx.Err()
 	}
@@ -77,21 +75,21 @@ func (o Operator) Redo(ctx context.Context, r *Redoing) (Redone, error) {
 const redonePause = 200 * time.Millisecond
 
 // awaitRedone waits until the positions are at the ends. An engine that ended before puts its error back.
-func (o Operator) awaitRedone(ctx context.Context, redo *runtime.Function, ends map[runtime.TopicPartition]int64, ended chan error) error {
+func (o Operator) awaitRedone(ctx context.Context, redo *runtime.Function, ends map[runtime.TopicPartition]int64, ended chan error) {
 	for {
 		positions, err := o.Positions(ctx, redo)
 		if err != nil && ctx.Err() == nil {
 			o.Logger.Warn("looking at the positions again", "err", err)
 		}
 		if err == nil && reached(positions, ends) {
-			return nil
+			return
 		}
 		select {
 		case err := <-ended:
 			ended <- err
-			return nil
+			return
 		case <-ctx.Done():
-			return nil
+			return
 		case <-time.After(redonePause):
 		}
 	}

@@ -28,8 +28,8 @@ const (
 	databaseOf    = "OPERATIONS_TEST_DATABASE"
 )
 
-// real is a function on a real broker and a real database.
-type real struct {
+// cluster is a function on a real broker and a real database.
+type cluster struct {
 	t       *testing.T
 	name    string
 	brokers string
@@ -46,8 +46,8 @@ const (
 	patience     = 2 * time.Minute
 )
 
-func newReal(t *testing.T) *real {
-	r := &real{t: t, name: services.Name(t), brokers: services.Kafka(t), url: services.Postgres(t)}
+func newCluster(t *testing.T) *cluster {
+	r := &cluster{t: t, name: services.Name(t), brokers: services.Kafka(t), url: services.Postgres(t)}
 	r.sum = newSum(r.name)
 	r.f = r.sum.function(t)
 	var err error
@@ -68,7 +68,7 @@ func newReal(t *testing.T) *real {
 }
 
 // fill appends messages of which every second one is refused as long as the function is strict.
-func (r *real) fill() {
+func (r *cluster) fill() {
 	r.t.Helper()
 	in := r.sum.in.Spec()
 	batches := make([]runtime.RecordBatch, partitions)
@@ -98,7 +98,7 @@ func (r *real) fill() {
 }
 
 // run runs the function until nothing waits any more.
-func (r *real) run() {
+func (r *cluster) run() {
 	r.t.Helper()
 	ctx, cancel := context.WithCancel(r.t.Context())
 	engine := runtime.New(runtime.Config{Functions: []*runtime.Function{r.f}, Log: r.log, Store: r.Store})
@@ -109,7 +109,7 @@ func (r *real) run() {
 	require.NoError(r.t, <-ended)
 }
 
-func (r *real) waiting() (lag int64) {
+func (r *cluster) waiting() (lag int64) {
 	positions, err := r.Positions(r.t.Context(), r.f)
 	if err != nil {
 		return -1
@@ -121,7 +121,7 @@ func (r *real) waiting() (lag int64) {
 }
 
 // letters is how many dead letters there are.
-func (r *real) letters() int {
+func (r *cluster) letters() int {
 	r.t.Helper()
 	total, err := r.Letters(r.t.Context(), r.f, operations.Selection{}, func(*operations.Letter) error { return nil })
 	require.NoError(r.t, err)
@@ -129,7 +129,7 @@ func (r *real) letters() int {
 }
 
 // outputs returns the values of the outputs by key, in their order.
-func (r *real) outputs() map[string][]int {
+func (r *cluster) outputs() map[string][]int {
 	r.t.Helper()
 	found := map[string][]int{}
 	for p := range int32(partitions) {
@@ -158,7 +158,7 @@ func (r *real) outputs() map[string][]int {
 }
 
 // child starts a process of its own that applies the function to all dead letters again.
-func (r *real) child() *exec.Cmd {
+func (r *cluster) child() *exec.Cmd {
 	r.t.Helper()
 	program, err := os.Executable()
 	require.NoError(r.t, err)
@@ -204,7 +204,7 @@ func redoAll(ctx context.Context) error {
 
 // Dead letters are applied again exactly once, however often the process that does it is killed.
 func TestRetryIsExactlyOnceUnderKills(t *testing.T) {
-	r := newReal(t)
+	r := newCluster(t)
 	r.fill()
 	r.run()
 	left := r.letters()
@@ -239,7 +239,7 @@ func TestRetryIsExactlyOnceUnderKills(t *testing.T) {
 }
 
 func TestResetOnRealServices(t *testing.T) {
-	r := newReal(t)
+	r := newCluster(t)
 	r.sum.strict.Store(false)
 	r.fill()
 	r.run()

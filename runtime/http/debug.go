@@ -101,7 +101,7 @@ func (p Profiles) Run(ctx context.Context, listener net.Listener) error {
 	if err := server.Shutdown(grace); err != nil {
 		_ = server.Close() // a profile that nobody waits for
 	}
-	<-served
+	_ = <-served
 	return nil
 }
 

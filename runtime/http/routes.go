@@ -43,22 +43,22 @@ func (s *Server) routes() *bunrouter.Router {
 }
 
 func (s *Server) index(w http.ResponseWriter, _ bunrouter.Request) error {
-	text := strings.TrimSpace(s.config.Name + `
+	var text strings.Builder
+	text.WriteString(strings.TrimSpace(s.config.Name + `
 
 /live      200 while the process runs
 /ready     200 when every function does its work and all it needs can be reached
 /metrics   metrics for Prometheus
 /topology  functions, topics and tables as JSON; ?format=mermaid for a drawing
-`)
-	var textSb53 strings.Builder
+`))
 	for _, route := range s.config.Routes {
-		textSb53.WriteString("\n" + route.Method + " " + route.Pattern)
+		text.WriteString("\n" + route.Method + " " + route.Pattern)
 	}
-	text += textSb53.String()
 	if s.config.OpenAPI != nil {
-		text += "\n/openapi.json  these requests, as OpenAPI"
+		text.WriteString("\n/openapi.json  these requests, as OpenAPI")
 	}
-	return write(w, "text/plain; charset=utf-8", []byte(text+"\n"))
+	text.WriteString("\n")
+	return write(w, "text/plain; charset=utf-8", []byte(text.String()))
 }
 
 func live(w http.ResponseWriter, _ bunrouter.Request) error {

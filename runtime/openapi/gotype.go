@@ -132,7 +132,6 @@ func (s *schemas) structure(t reflect.Type, strict bool) object {
 func (s *schemas) fields(t reflect.Type, strict bool, properties object) {
 	var embedded []reflect.Type
 	for field := range t.Fields() {
-		field := field
 		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
 		if field.Tag.Get("json") == "-" {
 			continue

@@ -130,7 +130,7 @@ func encodingOf(field *schema.Field, of reflect.Type, column string) encoding {
 	case marshals && of.Kind() != reflect.Struct && of.Kind() != reflect.Map && of.Kind() != reflect.Slice:
 		return encoding{}
 	}
-	switch of.Kind() {
+	switch of.Kind() { //nolint:exhaustive // the others are scalar
 	case reflect.Slice, reflect.Array:
 		if of.Elem().Kind() != reflect.Uint8 {
 			return jsonEncoding(column, marshals)
@@ -145,7 +145,7 @@ func encodingOf(field *schema.Field, of reflect.Type, column string) encoding {
 }
 
 func scalarEncoding(kind reflect.Kind, column string) encoding {
-	switch integer := column == "int2" || column == "int4" || column == "int8"; kind {
+	switch integer := column == "int2" || column == "int4" || column == "int8"; kind { //nolint:exhaustive // the others are no scalars
 	case reflect.Bool:
 		return only(column == "bool", encoding{"boolean", boolOID, appendBool, appendFixed})
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
@@ -337,7 +337,7 @@ func isUUID(of reflect.Type) bool {
 	}
 	value := reflect.New(of).Elem()
 	is := func(want string) bool {
-		valuer, ok := value.Interface().(driver.Valuer)
+		valuer, ok := reflect.TypeAssert[driver.Valuer](value)
 		if !ok {
 			return false
 		}

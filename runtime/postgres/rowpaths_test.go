@@ -118,7 +118,8 @@ func (p *pathTest) empty() {
 
 func drawTime(r *rapid.T, label string) time.Time {
 	at := rapid.SampledFrom([]time.Time{
-		{}, time.Unix(0, 0), time.Unix(-1, 999_999_999), time.Date(1, 1, 1, 0, 0, 0, 0, time.FixedZone("", 3600)),
+		{},
+		time.Unix(0, 0), time.Unix(-1, 999_999_999), time.Date(1, 1, 1, 0, 0, 0, 0, time.FixedZone("", 3600)),
 		time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(9999, 12, 31, 23, 59, 59, 999_999_999, time.UTC),
 		time.Date(12345, 1, 2, 3, 4, 5, 6, time.UTC), time.Date(400_000, 1, 1, 0, 0, 0, 0, time.UTC),
 		time.Date(2024, 3, 31, 1, 30, 0, 123_456_789, time.FixedZone("", -5400)),

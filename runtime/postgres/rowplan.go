@@ -180,8 +180,11 @@ func (t *rowTable) steps(ctx context.Context, conn *pgx.Conn, batch *runtime.Com
 
 // arrays returns the statement that changes rows given as one array for each column.
 func (t *rowTable) arrays(ctx context.Context, conn *pgx.Conn, batch *runtime.Commit, kind runtime.ChangeKind, rows []any) (step, error) {
-	text, columns := t.upsert, t.columns
+	var text string
+	columns := t.columns
 	switch kind {
+	case runtime.Upsert:
+		text = t.upsert
 	case runtime.Insert:
 		text = t.insert
 	case runtime.Delete:

@@ -113,22 +113,19 @@ func (s *Service) listen() (string, error) {
 		return "", err
 	}
 	s.Listeners = map[string]string{}
-	advertised, protocols := "PLAINTEXT://"+s.Address, "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT"
-	var advertisedSb117 strings.Builder
-	var protocolsSb117 strings.Builder
+	advertised := []string{"PLAINTEXT://" + s.Address}
+	protocols := []string{"PLAINTEXT:PLAINTEXT", "CONTROLLER:PLAINTEXT"}
 	for name, protocol := range s.config.Listeners {
 		port, err := freePort()
 		if err != nil {
 			return "", err
 		}
 		s.Listeners[name] = loopback(port)
-		advertisedSb117.WriteString("," + name + "://" + s.Listeners[name])
-		protocolsSb117.WriteString("," + name + ":" + protocol)
+		advertised = append(advertised, name+"://"+s.Listeners[name])
+		protocols = append(protocols, name+":"+protocol)
 	}
-	advertised += advertisedSb117.String()
-	protocols += protocolsSb117.String()
 	return fmt.Sprintf("listeners=%[1]s,CONTROLLER://%[2]s\nadvertised.listeners=%[1]s\ncontroller.quorum.bootstrap.servers=%[2]s\n"+
-		"listener.security.protocol.map=%[3]s\n", advertised, loopback(controller), protocols), nil
+		"listener.security.protocol.map=%[3]s\n", strings.Join(advertised, ","), loopback(controller), strings.Join(protocols, ",")), nil
 }
 
 // clusterID makes an id as Kafka writes them. The first bits are fixed so that it never looks like an option.
