@@ -101,7 +101,9 @@ func (p Profiles) Run(ctx context.Context, listener net.Listener) error {
 	if err := server.Shutdown(grace); err != nil {
 		_ = server.Close() // a profile that nobody waits for
 	}
-	_ = <-served
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("profiles on %s: %w", listener.Addr(), err)
+	}
 	return nil
 }
 
