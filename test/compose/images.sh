@@ -22,9 +22,13 @@ make_images() {
   build app "$(sed -n 's/^ *image: \(flows-shop.*\)/\1/p' docker-compose.yml | head -n 1)" "$1/app"
 }
 
+# build makes an image, and removes the one that had its name: build NAME TAG FOLDER
 build() {
   say "make the image $2"
+  local before
+  before=$(docker images --quiet "$2")
   docker build --quiet --tag "$2" --file "test/compose/images/$1.Dockerfile" "$3" >"$3.log" 2>&1 || fail "$(cat "$3.log")"
+  [ -z "$before" ] || [ "$before" = "$(docker images --quiet "$2")" ] || docker rmi "$before" >/dev/null 2>&1 || true
 }
 
 # make_base makes the Debian below broker and database in a folder. It is kept, as it takes some minutes.
