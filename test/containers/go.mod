@@ -3,7 +3,10 @@ module github.com/kappaflows/flows/test/containers
 
 go 1.26.0
 
-require github.com/testcontainers/testcontainers-go v0.44.0
+require (
+	github.com/moby/moby/api v1.55.0
+	github.com/testcontainers/testcontainers-go v0.44.0
+)
 
 require (
 	dario.cat/mergo v1.0.2 // indirect
@@ -31,7 +34,6 @@ require (
 	github.com/magiconair/properties v1.8.10 // indirect
 	github.com/moby/docker-image-spec v1.3.1 // indirect
 	github.com/moby/go-archive v0.2.0 // indirect
-	github.com/moby/moby/api v1.55.0 // indirect
 	github.com/moby/moby/client v0.5.0 // indirect
 	github.com/moby/patternmatcher v0.6.1 // indirect
 	github.com/moby/sys/sequential v0.7.0 // indirect

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/network"
 	"github.com/testcontainers/testcontainers-go"
 	"github.com/testcontainers/testcontainers-go/wait"
 )
@@ -31,13 +33,16 @@ func startKafka(ctx context.Context) (testcontainers.Container, string, error) {
 		return nil, "", err
 	}
 	address := net.JoinHostPort(host, port)
-	container, err := testcontainers.Run(
+	broker, err := testcontainers.Run(
 		ctx, kafkaImage,
-		testcontainers.WithExposedPorts(port+":"+port+"/tcp"),
+		testcontainers.WithExposedPorts(port+"/tcp"),
+		testcontainers.WithHostConfigModifier(func(config *container.HostConfig) {
+			config.PortBindings = network.PortMap{network.MustParsePort(port + "/tcp"): {{HostPort: port}}}
+		}),
 		testcontainers.WithEnv(kafkaEnvironment(address, port)),
 		testcontainers.WithWaitStrategyAndDeadline(startTimeout, wait.ForLog("Kafka Server started")),
 	)
-	return started(container), address, err
+	return started(broker), address, err
 }
 
 func kafkaEnvironment(address, port string) map[string]string {
@@ -62,7 +67,7 @@ func kafkaEnvironment(address, port string) map[string]string {
 
 func startPostgres(ctx context.Context) (testcontainers.Container, string, error) {
 	const port = "5432/tcp"
-	container, err := testcontainers.Run(
+	server, err := testcontainers.Run(
 		ctx, postgresImage,
 		testcontainers.WithExposedPorts(port),
 		testcontainers.WithEnv(map[string]string{"POSTGRES_HOST_AUTH_METHOD": "trust"}),
@@ -74,10 +79,10 @@ func startPostgres(ctx context.Context) (testcontainers.Container, string, error
 		),
 	)
 	if err != nil {
-		return started(container), "", err
+		return started(server), "", err
 	}
-	address, err := container.PortEndpoint(ctx, port, "")
-	return container, "postgres://postgres@" + address + "/postgres?sslmode=disable", err
+	address, err := server.PortEndpoint(ctx, port, "")
+	return server, "postgres://postgres@" + address + "/postgres?sslmode=disable", err
 }
 
 // started keeps a container that is nil from becoming an interface that is not.
