@@ -139,8 +139,8 @@ func (l *listener) read(ctx context.Context, from runtime.Position, end int64, b
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case errors.Is(err, runtime.ErrUnavailable):
-			if err := sleep(ctx, listenPause); err != nil {
-				return err
+			if !runtime.Sleep(ctx, runtime.WallClock, listenPause) {
+				return ctx.Err()
 			}
 			continue
 		case err != nil:
@@ -154,17 +154,6 @@ func (l *listener) read(ctx context.Context, from runtime.Position, end int64, b
 		if last := messages[len(messages)-1].Offset; end >= 0 && last >= end-1 {
 			return nil
 		}
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }
 

@@ -189,12 +189,8 @@ func (p *pace) wait(ctx context.Context) error {
 	if early < time.Millisecond {
 		return nil
 	}
-	timer := time.NewTimer(early)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
+	if !runtime.Sleep(ctx, runtime.WallClock, early) {
 		return ctx.Err()
 	}
+	return nil
 }

@@ -53,7 +53,7 @@ func (p *pipeline) waitToRetry(reading context.Context, message *topic.Raw, reas
 	p.status.retrying(err.Error())
 	p.logger.Warn("the function failed; trying again", "err", err, "attempt", p.attempts, "of", p.options.Errors.Attempts, "wait", wait)
 	p.observer.Happened(p.function.Name, p.held.TopicPartition, MessageRetried, 1)
-	return sleep(reading, p.clock, wait)
+	return Sleep(reading, p.clock, wait)
 }
 
 // wait is how long to wait after so many attempts.

@@ -24,8 +24,8 @@ func (wallClock) After(d time.Duration) (<-chan time.Time, func()) {
 	return t.C, func() { t.Stop() }
 }
 
-// sleep waits for d or until ctx is done, and says whether d has passed.
-func sleep(ctx context.Context, clock Clock, d time.Duration) bool {
+// Sleep waits for d by the clock or until ctx is done, and says whether d has passed.
+func Sleep(ctx context.Context, clock Clock, d time.Duration) bool {
 	after, stop := clock.After(d)
 	defer stop()
 	select {

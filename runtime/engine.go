@@ -98,7 +98,7 @@ func (e *Engine) runFunction(ctx context.Context, f *Function, t *tracker) error
 		}
 		wait := waits.NextBackOff()
 		e.config.Logger.Warn("joining the group again", "function", f.Name, "err", err, "wait", wait)
-		if !sleep(ctx, e.config.Clock, wait) {
+		if !Sleep(ctx, e.config.Clock, wait) {
 			return nil
 		}
 	}

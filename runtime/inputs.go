@@ -66,7 +66,7 @@ func (in *inputs) warn(name string, before, after int32) {
 // watch looks at the topics from time to time until ctx is done. A topic that was created anew is not the one that the
 // checkpoints are of, and the function must stop.
 func (in *inputs) watch(ctx context.Context) error {
-	for sleep(ctx, in.engine.config.Clock, watchInterval) {
+	for Sleep(ctx, in.engine.config.Clock, watchInterval) {
 		for _, spec := range in.function.Inputs {
 			if err := in.look(ctx, spec); err != nil {
 				return err

@@ -68,7 +68,7 @@ func (o *owner) run(ctx context.Context) error {
 		if fatal != nil {
 			return fatal
 		}
-		if !sleep(ctx, o.clock, wait) {
+		if !Sleep(ctx, o.clock, wait) {
 			return nil
 		}
 	}

@@ -84,7 +84,7 @@ func (p *pipeline) deliverRound(work context.Context, of *pending, sections []Re
 func (p *pipeline) waitForLog(work context.Context, err error, wait time.Duration) error {
 	p.retrying("trying again", err, wait)
 	p.observer.Happened(p.function.Name, p.held.TopicPartition, Retried, 1)
-	if !sleep(work, p.clock, wait) {
+	if !Sleep(work, p.clock, wait) {
 		return work.Err()
 	}
 	return nil

@@ -162,20 +162,9 @@ const (
 
 func (o Operator) patiently(ctx context.Context, reader runtime.Reader, dst []topic.Raw) (_ []topic.Raw, err error) {
 	for range attempts {
-		if dst, err = reader.Read(ctx, dst, readBatch); !errors.Is(err, runtime.ErrUnavailable) || !sleep(ctx, pause) {
+		if dst, err = reader.Read(ctx, dst, readBatch); !errors.Is(err, runtime.ErrUnavailable) || !runtime.Sleep(ctx, runtime.WallClock, pause) {
 			break
 		}
 	}
 	return dst, err
-}
-
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

@@ -165,7 +165,7 @@ func (i *Ingress) forget(ctx context.Context) {
 	if i.store == nil {
 		return
 	}
-	for sleep(ctx, i.config.Clock, forgetEvery) {
+	for runtime.Sleep(ctx, i.config.Clock, forgetEvery) {
 		for ctx.Err() == nil {
 			n, err := i.store.Forget(ctx, forgetMost)
 			if err != nil && ctx.Err() == nil {
@@ -175,18 +175,6 @@ func (i *Ingress) forget(ctx context.Context) {
 				break
 			}
 		}
-	}
-}
-
-// sleep waits for d or until ctx is done, and says whether d has passed.
-func sleep(ctx context.Context, clock runtime.Clock, d time.Duration) bool {
-	after, stop := clock.After(d)
-	defer stop()
-	select {
-	case <-after:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 
@@ -202,7 +190,7 @@ func retry(ctx context.Context, clock runtime.Clock, attempt func() error) error
 		if err == nil || !errors.Is(err, runtime.ErrUnavailable) {
 			return err
 		}
-		if !sleep(ctx, clock, pause) {
+		if !runtime.Sleep(ctx, clock, pause) {
 			return fmt.Errorf("given up: %w", err)
 		}
 	}

@@ -144,7 +144,7 @@ func (m *member) rejoin() {
 			pause = first
 		}
 		m.log.logger.Warn("joining the group again", "group", m.group.Name, "after", pause, "error", plain(err))
-		sleep(m.ctx, pause)
+		runtime.Sleep(m.ctx, runtime.WallClock, pause)
 		pause = min(most, 2*pause)
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/IBM/sarama"
+
+	"github.com/kappaflows/flows/runtime"
 )
 
 // readers are all readers of a Log. Each is in a lane of its partition's leader, or homeless while that is looked for.
@@ -108,7 +110,7 @@ func (rs *readers) adopt(lost []*reader) {
 // seek finds lanes until no reader is homeless.
 func (rs *readers) seek() {
 	const first, most = 50 * time.Millisecond, 2 * time.Second
-	for pause := first; sleep(rs.ctx, pause); {
+	for pause := first; runtime.Sleep(rs.ctx, runtime.WallClock, pause); {
 		rs.mu.Lock()
 		homeless := rs.homeless
 		rs.homeless, rs.seeking = nil, len(homeless) > 0

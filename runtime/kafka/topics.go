@@ -180,7 +180,7 @@ func (l *Log) settle(ctx context.Context, name string) error {
 		if !errors.Is(err, runtime.ErrUnknownTopic) && !errors.Is(err, runtime.ErrUnavailable) {
 			return err
 		}
-		if !sleep(ctx, pause) {
+		if !runtime.Sleep(ctx, runtime.WallClock, pause) {
 			return ctx.Err()
 		}
 	}
@@ -195,18 +195,6 @@ func (l *Log) usable(ctx context.Context, name string) error {
 		}
 	}
 	return err
-}
-
-// sleep waits for d or until ctx is done, and says whether d has passed.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // Bounds implements runtime.Log.
