@@ -31,9 +31,6 @@ type batch struct {
 
 // reset makes the batch an empty one that keeps the space it has.
 func (b *batch) reset(ordinal int64) {
-	for i := range b.outputs.sections {
-		clear(b.outputs.sections[i].Records)
-	}
 	clear(b.dirty)
 	clear(b.changes)
 	clear(b.writes.Keys)
@@ -58,7 +55,8 @@ func (b *batch) section(partition TopicPartition, sequence int32) int {
 	n := len(sections)
 	if n < cap(sections) {
 		sections = sections[:n+1]
-		sections[n] = RecordBatch{TopicPartition: partition, Sequence: sequence, Records: sections[n].Records[:0]}
+		sections[n].TopicPartition, sections[n].Sequence = partition, sequence
+		sections[n].Records.truncate()
 	} else {
 		sections = append(sections, RecordBatch{TopicPartition: partition, Sequence: sequence})
 	}
@@ -126,20 +124,6 @@ type stateError struct {
 
 func (e *stateError) Error() string { return "state: " + e.err.Error() }
 func (e *stateError) Unwrap() error { return e.err }
-
-// recordSize is about how many bytes a record takes in a record batch, from above: lengths and deltas at their longest
-// (KIP-98's record format).
-func recordSize(r *Output) int {
-	const overhead, headerOverhead = 1 + 5 + 10 + 5 + 5 + 5 + 5, 10
-	n := overhead + len(r.Key) + len(r.Value)
-	for _, h := range r.Headers {
-		n += headerOverhead + len(h.Key) + len(h.Value)
-	}
-	return n
-}
-
-// batchHeaderSize is what a record batch takes besides its records (KIP-98's record batch format).
-const batchHeaderSize = 61
 
 // discards counts the messages of a batch that the function was not applied to, and keeps one of them to tell of.
 type discards struct {

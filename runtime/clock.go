@@ -10,6 +10,8 @@ type Clock interface {
 	Now() time.Time
 	// After returns a channel that gets the time once d has passed, and a function that gives up on it.
 	After(d time.Duration) (<-chan time.Time, func())
+	// AfterFunc calls f in a goroutine of its own once d has passed, unless the function that it returns is called before.
+	AfterFunc(d time.Duration, f func()) func()
 }
 
 // WallClock is the clock of the machine.
@@ -22,6 +24,11 @@ func (wallClock) Now() time.Time { return time.Now() }
 func (wallClock) After(d time.Duration) (<-chan time.Time, func()) {
 	t := time.NewTimer(d)
 	return t.C, func() { t.Stop() }
+}
+
+func (wallClock) AfterFunc(d time.Duration, f func()) func() {
+	t := time.AfterFunc(d, f)
+	return func() { t.Stop() }
 }
 
 // Sleep waits for d by the clock or until ctx is done, and says whether d has passed.

@@ -11,15 +11,6 @@ func appendString(buf []byte, s string) []byte {
 	return append(buf, s...)
 }
 
-// appendBytes appends bytes that may be null, which is not the same as empty.
-func appendBytes(buf, b []byte) []byte {
-	if b == nil {
-		return append(buf, 0)
-	}
-	buf = binary.AppendUvarint(buf, uint64(len(b))+1)
-	return append(buf, b...)
-}
-
 // decoder reads what the append functions wrote. Its first error sticks and later reads give zeros, so that callers
 // check once, at the end. It never reads past the data, and never allocates more than the data could hold.
 type decoder struct {
@@ -100,16 +91,3 @@ func (d *decoder) take(n uint64) []byte {
 }
 
 func (d *decoder) string() string { return string(d.take(d.uvarint())) }
-
-// bytes reads bytes that may be null. They alias the data.
-func (d *decoder) bytes() []byte {
-	n := d.uvarint()
-	if n == 0 {
-		return nil
-	}
-	b := d.take(n - 1)
-	if b == nil && d.err == nil {
-		b = []byte{}
-	}
-	return b
-}

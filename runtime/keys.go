@@ -55,7 +55,7 @@ const (
 
 // AppendOutput appends the encoding of a record, for a KeyedRequest.
 func AppendOutput(dst []byte, output *Output) []byte {
-	return appendSection(append(dst, encodingVersion), &RecordBatch{Records: []Output{*output}})
+	return appendSection(append(dst, encodingVersion), &RecordBatch{Records: Encode(*output)})
 }
 
 // DecodeOutput reads what AppendOutput wrote. The record aliases data.
@@ -66,8 +66,12 @@ func DecodeOutput(data []byte) (Output, error) {
 	if err := d.finish(); err != nil {
 		return Output{}, err
 	}
-	if len(section.Records) != 1 {
+	outputs, err := section.Records.Outputs()
+	if err != nil {
+		return Output{}, err
+	}
+	if len(outputs) != 1 {
 		return Output{}, errCorrupt
 	}
-	return section.Records[0], nil
+	return outputs[0], nil
 }

@@ -103,7 +103,7 @@ func (l *ledger) enter(c *Commit, b *batch, acked int64) {
 		if !ok {
 			o.acked = -1
 		}
-		o.next = advance(section.Sequence, len(section.Records))
+		o.next = advance(section.Sequence, section.Records.Count)
 		l.outlets[section.TopicPartition] = o
 	}
 }

@@ -79,8 +79,8 @@ func TestLedgerFollowsOutlets(t *testing.T) {
 	o := TopicPartition{Topic: "o"}
 	l := newLedger(&Checkpoint{}, 0, TopicID{}, Identity{}, map[TopicPartition]outlet{}, "")
 	b := &batch{ordinal: 1, next: 4, outputs: pending{sections: []RecordBatch{
-		{TopicPartition: o, Sequence: maxSequence, Records: make([]Output, 1)},
-		{TopicPartition: o, Sequence: 0, Records: make([]Output, 2)},
+		{TopicPartition: o, Sequence: maxSequence, Records: Records{Count: 1}},
+		{TopicPartition: o, Sequence: 0, Records: Records{Count: 2}},
 	}}}
 	outlets, err := decodeOutlets(l.commit(b, 1, nil).Sequences)
 	require.NoError(t, err)

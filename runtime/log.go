@@ -166,15 +166,7 @@ type RecordBatch struct {
 	TopicPartition
 	// Sequence is the sequence number of the first record. Sequences go from 2147483647 to 0.
 	Sequence int32
-	Records  []Output
-}
-
-// Output is one record as it is sent.
-type Output struct {
-	Key, Value []byte
-	Headers    topic.Headers
-	// Timestamp is in milliseconds since 1970.
-	Timestamp int64
+	Records  Records
 }
 
 // Ack is a broker's answer to a record batch.

@@ -4,8 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
-
-	"github.com/kappaflows/flows/topic"
 )
 
 // pending is a batch of outputs that the log may or may not have: all that is needed to send it again just as it was.
@@ -35,29 +33,15 @@ func appendSection(buf []byte, s *RecordBatch) []byte {
 	buf = appendString(buf, s.Topic)
 	buf = binary.AppendUvarint(buf, uint64(s.Partition))
 	buf = binary.AppendUvarint(buf, uint64(s.Sequence))
-	buf = binary.AppendUvarint(buf, uint64(len(s.Records)))
-	last := int64(0)
-	for i := range s.Records {
-		r := &s.Records[i]
-		buf = binary.AppendVarint(buf, r.Timestamp-last)
-		last = r.Timestamp
-		buf = appendBytes(buf, r.Key)
-		buf = appendBytes(buf, r.Value)
-		buf = binary.AppendUvarint(buf, uint64(len(r.Headers)))
-		for _, h := range r.Headers {
-			buf = appendString(buf, h.Key)
-			buf = appendBytes(buf, h.Value)
-		}
-	}
-	return buf
+	buf = binary.AppendUvarint(buf, uint64(s.Records.Count))
+	buf = binary.AppendVarint(buf, s.Records.FirstTimestamp)
+	buf = binary.AppendVarint(buf, s.Records.MaxTimestamp-s.Records.FirstTimestamp)
+	buf = binary.AppendUvarint(buf, uint64(len(s.Records.Bytes)))
+	return append(buf, s.Records.Bytes...)
 }
 
-// The fewest bytes that an encoded section, record and header take.
-const (
-	minSection = 4
-	minRecord  = 4
-	minHeader  = 2
-)
+// minSection is the fewest bytes that an encoded section takes.
+const minSection = 7
 
 // decodePending reads what append wrote. The records alias data.
 func decodePending(data []byte) (*pending, error) {
@@ -75,16 +59,11 @@ func decodePending(data []byte) (*pending, error) {
 
 func (d *decoder) section() RecordBatch {
 	s := RecordBatch{TopicPartition: TopicPartition{Topic: d.string(), Partition: d.int31()}, Sequence: d.int31()}
-	n := d.count(minRecord)
-	s.Records = make([]Output, 0, n)
-	last := int64(0)
-	for range n {
-		last += d.varint()
-		r := Output{Timestamp: last, Key: d.bytes(), Value: d.bytes()}
-		for range d.count(minHeader) {
-			r.Headers = append(r.Headers, topic.Header{Key: d.string(), Value: d.bytes()})
-		}
-		s.Records = append(s.Records, r)
+	s.Records = Records{Count: int(d.int31()), FirstTimestamp: d.varint()}
+	s.Records.MaxTimestamp = s.Records.FirstTimestamp + d.varint()
+	s.Records.Bytes = d.take(d.uvarint())
+	if s.Records.Count > len(s.Records.Bytes)/minRecord {
+		d.fail("count out of range")
 	}
 	return s
 }

@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -29,6 +30,8 @@ type processor struct {
 	durable bool
 	entries []*entry
 	missing []string
+	// late says that the batch has taken its time. Asking a timer's channel instead costs more than most functions.
+	late atomic.Bool
 	// at is the index of the message that the function is being applied to, or was last, for when it or a format panics.
 	at int
 }
@@ -160,12 +163,12 @@ func (p *processor) fill(rows []StateRow) error {
 
 // apply calls the function on the messages in order until one fails, the batch is full, or its time is up.
 func (p *processor) apply(ctx context.Context, stop <-chan struct{}, b *batch, messages []topic.Raw) (n int, failed *failedAt) {
-	late, cancel := p.clock.After(maxBatchTime)
-	defer cancel()
+	p.late.Store(false)
+	defer p.clock.AfterFunc(maxBatchTime, func() { p.late.Store(true) })()
 	in := &Input{}
 	var changes []Change
 	for i := range messages {
-		if i > 0 && p.full(b, late, stop) {
+		if i > 0 && p.full(b, stop) {
 			return i, nil
 		}
 		p.at = i
@@ -179,18 +182,12 @@ func (p *processor) apply(ctx context.Context, stop <-chan struct{}, b *batch, m
 	return len(messages), nil
 }
 
-func (p *processor) full(b *batch, late <-chan time.Time, stop <-chan struct{}) bool {
-	if b.stats.InBytes >= p.options.BatchBytes || b.stats.OutBytes >= p.options.BatchBytes {
+func (p *processor) full(b *batch, stop <-chan struct{}) bool {
+	if b.stats.InBytes >= p.options.BatchBytes || b.stats.OutBytes >= p.options.BatchBytes || p.late.Load() {
 		return true
 	}
-	// Two selects of one case each are much cheaper than one of two.
 	select {
 	case <-stop:
-		return true
-	default:
-	}
-	select {
-	case <-late:
 		return true
 	default:
 		return false

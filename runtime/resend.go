@@ -147,7 +147,7 @@ func (c *claim) renew(ctx context.Context, doubt map[TopicPartition][]RecordBatc
 		o := c.outlets[key]
 		for _, section := range sections {
 			section.Sequence = o.next
-			o.next = advance(o.next, len(section.Records))
+			o.next = advance(o.next, section.Records.Count)
 			renewed.sections = append(renewed.sections, section)
 		}
 		c.outlets[key] = o

@@ -33,7 +33,6 @@ type door struct {
 	// batch is the ordinal of the batch that section belongs to.
 	batch   int64
 	section int
-	bytes   int
 }
 
 // newRouter asks the log about the function's output topics and goes on with the sequences of the checkpoint.
@@ -44,7 +43,7 @@ func newRouter(ctx context.Context, log Log, f *Function, outlets map[TopicParti
 		if err != nil {
 			return nil, fmt.Errorf("output topic %s: %w", spec.Name, err)
 		}
-		t := &target{spec: spec, framework: spec == f.DeadLetter, limit: info.MaxMessageBytes - batchHeaderSize, doors: make([]door, info.Partitions)}
+		t := &target{spec: spec, framework: spec == f.DeadLetter, limit: info.MaxMessageBytes - BatchOverhead, doors: make([]door, info.Partitions)}
 		for p := range t.doors {
 			key := TopicPartition{Topic: spec.Name, Partition: int32(p)}
 			t.doors[p] = door{partition: key, next: outlets[key].next, batch: -1}
@@ -87,15 +86,13 @@ func (r *router) addOutput(b *batch, spec *topic.Spec, output Output) error {
 }
 
 func (t *target) put(b *batch, output Output, spread uint32) error {
-	size := recordSize(&output)
-	if size > t.limit {
-		return fmt.Errorf("%w: %d bytes for topic %s, which takes %d", ErrRecordTooLarge, size, t.spec.Name, t.limit)
-	}
 	p := t.spec.Place(output.Key, int32(len(t.doors)), spread)
 	if p < 0 || int(p) >= len(t.doors) {
 		return fmt.Errorf("the partitioner of topic %s gave %d of %d partitions", t.spec.Name, p, len(t.doors))
 	}
-	t.doors[p].put(b, output, size, t.limit)
+	if size := t.doors[p].put(b, &output, t.limit); size > t.limit {
+		return fmt.Errorf("%w: %d bytes for topic %s, which takes %d", ErrRecordTooLarge, size, t.spec.Name, t.limit)
+	}
 	return nil
 }
 
@@ -123,16 +120,32 @@ func undeclared(spec *topic.Spec) error {
 	return fmt.Errorf("record for topic %s: %w", spec.Name, ErrUndeclared)
 }
 
-func (d *door) put(b *batch, output Output, size, limit int) {
-	if d.batch != b.ordinal || d.bytes+size > limit {
-		d.batch, d.section, d.bytes = b.ordinal, b.section(d.partition, d.next), 0
+// put appends an output to the record batch that is being filled, or to a new one where that is full. It returns how many
+// bytes the output takes; one that takes more than limit is left out.
+func (d *door) put(b *batch, output *Output, limit int) (size int) {
+	if d.batch == b.ordinal {
+		records := &b.outputs.sections[d.section].Records
+		body := records.body(output)
+		if size = recordSize(body); len(records.Bytes)+size <= limit {
+			d.add(b, records, output, body)
+			return size
+		}
 	}
-	s := &b.outputs.sections[d.section]
-	s.Records = append(s.Records, output)
-	d.bytes += size
+	var none Records
+	body := none.body(output)
+	if size = recordSize(body); size <= limit {
+		d.batch, d.section = b.ordinal, b.section(d.partition, d.next)
+		d.add(b, &b.outputs.sections[d.section].Records, output, body)
+	}
+	return size
+}
+
+func (d *door) add(b *batch, records *Records, output *Output, body int) {
+	before := len(records.Bytes)
+	records.append(output, body)
 	d.next = advance(d.next, 1)
 	b.stats.Out++
-	b.stats.OutBytes += size
+	b.stats.OutBytes += len(records.Bytes) - before
 }
 
 // undo takes back what was put into the batch, so that its sequences are free again.

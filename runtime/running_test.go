@@ -302,7 +302,7 @@ func TestLimits(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inRig(t, 1, func(r *rig) {
-				r.log.SetMaxMessageBytes("counts", 200)
+				r.log.SetMaxMessageBytes("counts", 100)
 				r.putMany(1000, 300)
 				r.stopAfterAll(r.count(options))
 			})
@@ -326,7 +326,7 @@ func TestManySectionsAreSentAgain(t *testing.T) {
 // sendManySectionsAgain crashes after so many record batches were sent, with another batch committed when some were.
 func sendManySectionsAgain(t *testing.T, sent int, forget func(*rig)) {
 	inRig(t, 1, func(r *rig) {
-		r.log.SetMaxMessageBytes("counts", 150)
+		r.log.SetMaxMessageBytes("counts", 80)
 		sends := 0
 		second := newGate()
 		log := &faultyLog{Log: r.log, send: func(ctx context.Context, id runtime.Identity, b []runtime.RecordBatch) ([]runtime.Ack, error) {

@@ -82,7 +82,7 @@ func (r *cluster) fill() {
 			value = "-1"
 		}
 		b := &batches[in.Place(key, partitions, 0)]
-		b.Records = append(b.Records, runtime.Output{Key: key, Value: []byte(value), Timestamp: time.Now().UnixMilli()})
+		b.Records.Append(&runtime.Output{Key: key, Value: []byte(value), Timestamp: time.Now().UnixMilli()})
 	}
 	var identity runtime.Identity
 	require.Eventually(r.t, func() bool {

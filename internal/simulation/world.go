@@ -75,7 +75,7 @@ func newPlan(random *rand.Rand) plan {
 			BatchMessages: pick(1, 3, 7, 100), BatchBytes: pick(0, 300), CacheBytes: pick(0, 1, 2000),
 			DrainTimeout: time.Duration(pick(0, 1)) * time.Second,
 		},
-		maxBytes: pick(150, 400, 1<<20),
+		maxBytes: pick(90, 300, 1<<20),
 	}
 }
 

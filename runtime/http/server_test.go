@@ -29,6 +29,8 @@ type stopped struct{ now atomic.Int64 }
 
 func (c *stopped) Now() time.Time { return time.Unix(1_000_000, c.now.Load()) }
 
+func (c *stopped) AfterFunc(time.Duration, func()) func() { return func() {} }
+
 func (c *stopped) After(time.Duration) (<-chan time.Time, func()) { return nil, func() {} }
 
 func (c *stopped) pass(d time.Duration) { c.now.Add(int64(d)) }

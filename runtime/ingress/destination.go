@@ -52,7 +52,8 @@ func (d *destination) place(ctx context.Context, output *runtime.Output) (runtim
 	if err != nil {
 		return runtime.TopicPartition{}, err
 	}
-	if size := recordSize(output); size > info.MaxMessageBytes-batchOverhead {
+	var alone runtime.Records
+	if size := alone.Size(output); size > info.MaxMessageBytes-runtime.BatchOverhead {
 		return runtime.TopicPartition{}, fmt.Errorf("a record of %d bytes for topic %s: %w", size, d.spec.Name, runtime.ErrTooLarge)
 	}
 	p := d.spec.Place(output.Key, info.Partitions, d.spread.Add(1))
@@ -60,19 +61,4 @@ func (d *destination) place(ctx context.Context, output *runtime.Output) (runtim
 		return runtime.TopicPartition{}, fmt.Errorf("the partitioner of topic %s gave %d of %d partitions", d.spec.Name, p, info.Partitions)
 	}
 	return runtime.TopicPartition{Topic: d.spec.Name, Partition: p}, nil
-}
-
-// What a record and its batch take besides the record's bytes, at most.
-const (
-	batchOverhead  = 128
-	recordOverhead = 36
-	headerOverhead = 10
-)
-
-func recordSize(output *runtime.Output) int {
-	n := len(output.Key) + len(output.Value) + recordOverhead
-	for i := range output.Headers {
-		n += len(output.Headers[i].Key) + len(output.Headers[i].Value) + headerOverhead
-	}
-	return n
 }

@@ -120,7 +120,7 @@ func (r *route) through(ctx context.Context, taken *lane, request runtime.KeyedR
 // send sends the record under the identity and the sequence that are remembered, until there is an answer.
 func (r *route) send(ctx context.Context, request runtime.KeyedRequest, output runtime.Output) (offset int64, err error) {
 	batch := runtime.RecordBatch{
-		TopicPartition: request.TopicPartition, Sequence: request.Sequence, Records: []runtime.Output{output},
+		TopicPartition: request.TopicPartition, Sequence: request.Sequence, Records: runtime.Encode(output),
 	}
 	err = retry(ctx, r.ingress.config.Clock, func() error {
 		acks, err := r.ingress.config.Log.Send(ctx, request.Identity, []runtime.RecordBatch{batch})

@@ -120,7 +120,7 @@ func TestALogThatLostWhatItHad(t *testing.T) {
 	// The identity of the pending request is superseded, as if the log had gone back.
 	_, err := s.log.Log.Send(t.Context(), runtime.Identity{ProducerID: 1, Epoch: 1}, []runtime.RecordBatch{{
 		TopicPartition: runtime.TopicPartition{Topic: "orders", Partition: accepted(t, s.post(`{"id":"a"}`)).Partition},
-		Records:        []runtime.Output{{Key: []byte("a")}},
+		Records:        runtime.Encode(runtime.Output{Key: []byte("a")}),
 	}})
 	require.NoError(t, err)
 	a := accepted(t, s.post(`{"id":"a"}`, "Idempotency-Key", "k"))

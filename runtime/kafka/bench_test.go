@@ -47,7 +47,7 @@ func fill(b *testing.B, log *kafka.Log, name string, n int) {
 		partitions.Go(func() {
 			for sent := 0; sent < n; {
 				size := min(benchBatch, n-sent)
-				acks, err := log.Send(b.Context(), identity, []runtime.RecordBatch{{TopicPartition: at, Sequence: int32(sent), Records: records[:size]}})
+				acks, err := log.Send(b.Context(), identity, []runtime.RecordBatch{{TopicPartition: at, Sequence: int32(sent), Records: runtime.Encode(records[:size]...)}})
 				if err == nil && errors.Is(acks[0].Err, runtime.ErrUnavailable) {
 					continue // the same batch again: the broker drops it if it has it
 				}

@@ -55,8 +55,7 @@ func TestCompacted(t *testing.T) {
 	identity := identityOf(ctx, t, log)
 	for i := range int32(20) {
 		b := batch(p, i)
-		b[0].Records = b[0].Records[:1]
-		b[0].Records[0].Key = []byte{byte(i % 3)}
+		b[0].Records = runtime.Encode(runtime.Output{Key: []byte{byte(i % 3)}, Value: []byte("v"), Timestamp: time.Now().UnixMilli()})
 		require.NoError(t, send(ctx, t, log, identity, b).Err)
 	}
 	cluster.Compact()

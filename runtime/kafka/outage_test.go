@@ -68,7 +68,7 @@ func batch(to runtime.TopicPartition, sequence int32) []runtime.RecordBatch {
 	for i := range records {
 		records[i] = runtime.Output{Value: fmt.Appendf(nil, "%d", int(sequence)+i), Timestamp: time.Now().UnixMilli()}
 	}
-	return []runtime.RecordBatch{{TopicPartition: to, Sequence: sequence, Records: records}}
+	return []runtime.RecordBatch{{TopicPartition: to, Sequence: sequence, Records: runtime.Encode(records...)}}
 }
 
 // send tries until the outcome is known.

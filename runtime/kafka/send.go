@@ -42,7 +42,10 @@ func (l *Log) Send(ctx context.Context, identity runtime.Identity, batches []run
 		return nil, ctx.Err()
 	}
 	return await(ctx, l, func() ([]runtime.Ack, error) {
-		s := &sending{log: l, identity: identity, batches: batches, acks: make([]runtime.Ack, len(batches))}
+		s := &sending{
+			log: l, identity: identity, batches: batches,
+			encoded: make([]*sarama.RecordBatch, len(batches)), acks: make([]runtime.Ack, len(batches)),
+		}
 		s.run()
 		return s.acks, nil
 	})
@@ -53,6 +56,7 @@ type sending struct {
 	log      *Log
 	identity runtime.Identity
 	batches  []runtime.RecordBatch
+	encoded  []*sarama.RecordBatch
 	acks     []runtime.Ack
 }
 
@@ -60,7 +64,7 @@ type sending struct {
 func (s *sending) run() {
 	leaders := map[string][]int{}
 	for i := range s.batches {
-		address, err := s.leader(i)
+		address, err := s.prepare(i)
 		if err != nil {
 			s.fail(i, err)
 			continue
@@ -78,9 +82,13 @@ func (s *sending) run() {
 	requests.Wait()
 }
 
-func (s *sending) leader(i int) (string, error) {
-	if len(s.batches[i].Records) == 0 {
+// prepare encodes a batch and returns the address that it goes to.
+func (s *sending) prepare(i int) (address string, err error) {
+	if s.batches[i].Records.Count == 0 {
 		return "", sarama.PacketEncodingError{Info: "record batch without records"}
+	}
+	if s.encoded[i], err = encode(s.identity, &s.batches[i]); err != nil {
+		return "", err
 	}
 	leader, err := s.log.client.Leader(s.batches[i].Topic, s.batches[i].Partition)
 	if err != nil {
@@ -94,8 +102,7 @@ func (s *sending) produce(address string, indexes []int) {
 		Version: 8, RequiredAcks: sarama.WaitForAll, Timeout: int32(acknowledgeTimeout / time.Millisecond),
 	}
 	for _, i := range indexes {
-		batch := &s.batches[i]
-		request.AddBatch(batch.Topic, batch.Partition, encode(s.identity, batch))
+		request.AddBatch(s.batches[i].Topic, s.batches[i].Partition, s.encoded[i])
 	}
 	response, err := s.log.producers.send(producerKey{address, s.log.producers.slot(s.identity)}, request)
 	for _, i := range indexes {
@@ -141,41 +148,4 @@ func (s *sending) refresh(indexes []int) {
 			s.fail(i, sarama.ErrNotLeaderForPartition)
 		}
 	}
-}
-
-// encode makes sarama's record batch of the engine's.
-func encode(identity runtime.Identity, batch *runtime.RecordBatch) *sarama.RecordBatch {
-	first, last := batch.Records[0].Timestamp, batch.Records[0].Timestamp
-	for i := range batch.Records {
-		first, last = min(first, batch.Records[i].Timestamp), max(last, batch.Records[i].Timestamp)
-	}
-	encoded := &sarama.RecordBatch{
-		Version: 2, ProducerID: identity.ProducerID, ProducerEpoch: identity.Epoch, FirstSequence: batch.Sequence,
-		FirstTimestamp: time.UnixMilli(first), MaxTimestamp: time.UnixMilli(last),
-		LastOffsetDelta: int32(len(batch.Records) - 1), Records: make([]*sarama.Record, len(batch.Records)),
-	}
-	if identity.ProducerID < 0 {
-		encoded.ProducerEpoch, encoded.FirstSequence = -1, -1
-	}
-	records := make([]sarama.Record, len(batch.Records)) // one allocation for all
-	for i := range batch.Records {
-		from, to := &batch.Records[i], &records[i]
-		to.Key, to.Value, to.OffsetDelta = from.Key, from.Value, int64(i)
-		to.TimestampDelta = time.Duration(from.Timestamp-first) * time.Millisecond
-		if len(from.Headers) > 0 {
-			to.Headers = encodeHeaders(from)
-		}
-		encoded.Records[i] = to
-	}
-	return encoded
-}
-
-func encodeHeaders(from *runtime.Output) []*sarama.RecordHeader {
-	headers := make([]sarama.RecordHeader, len(from.Headers))
-	pointers := make([]*sarama.RecordHeader, len(from.Headers))
-	for i, h := range from.Headers {
-		headers[i] = sarama.RecordHeader{Key: []byte(h.Key), Value: h.Value}
-		pointers[i] = &headers[i]
-	}
-	return pointers
 }

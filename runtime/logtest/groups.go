@@ -294,7 +294,7 @@ func testCancelled(t *testing.T, f *fixture) {
 		"Committed":   func() error { _, err := f.log.Committed(ctx, "g", p); return err },
 		"NewIdentity": func() error { _, err := f.log.NewIdentity(ctx); return err },
 		"Send": func() error {
-			_, err := f.log.Send(ctx, runtime.Identity{ProducerID: 1}, []runtime.RecordBatch{{TopicPartition: p, Records: records("a", 1)}})
+			_, err := f.log.Send(ctx, runtime.Identity{ProducerID: 1}, []runtime.RecordBatch{{TopicPartition: p, Records: runtime.Encode(records("a", 1)...)}})
 			return err
 		},
 		"Producer": func() error { _, err := f.log.Producer(ctx, p, 1); return err },

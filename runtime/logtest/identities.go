@@ -109,17 +109,17 @@ func testManyPartitions(t *testing.T, f *fixture) {
 	a, b, identity := f.topic(4), f.topic(2), f.identity()
 	var batches []runtime.RecordBatch
 	for i := range int32(4) {
-		batches = append(batches, runtime.RecordBatch{TopicPartition: runtime.TopicPartition{Topic: a.Topic, Partition: i}, Records: records("a", int(i)+1)})
+		batches = append(batches, runtime.RecordBatch{TopicPartition: runtime.TopicPartition{Topic: a.Topic, Partition: i}, Records: runtime.Encode(records("a", int(i)+1)...)})
 	}
-	batches = append(batches, runtime.RecordBatch{TopicPartition: b, Records: records("b", 3)},
-		runtime.RecordBatch{TopicPartition: runtime.TopicPartition{Topic: b.Topic, Partition: 1}, Records: []runtime.Output{{Value: make([]byte, 2<<20)}}})
+	batches = append(batches, runtime.RecordBatch{TopicPartition: b, Records: runtime.Encode(records("b", 3)...)},
+		runtime.RecordBatch{TopicPartition: runtime.TopicPartition{Topic: b.Topic, Partition: 1}, Records: runtime.Encode(runtime.Output{Value: make([]byte, 2<<20)})})
 	acks, err := f.log.Send(f.ctx, identity, batches)
 	require.NoError(t, err)
 	require.Len(t, acks, len(batches))
 	for i, ack := range acks[:5] {
 		require.NoError(t, ack.Err)
 		require.EqualValues(t, 0, ack.Offset)
-		require.EqualValues(t, len(batches[i].Records), f.end(batches[i].TopicPartition))
+		require.EqualValues(t, batches[i].Records.Count, f.end(batches[i].TopicPartition))
 	}
 	require.ErrorIs(t, acks[5].Err, runtime.ErrTooLarge)
 }

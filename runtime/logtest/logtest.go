@@ -164,7 +164,7 @@ func records(text string, n int) []runtime.Output {
 // send sends one batch and returns the answer.
 func (f *fixture) send(to runtime.TopicPartition, as runtime.Identity, sequence int32, records []runtime.Output) runtime.Ack {
 	f.t.Helper()
-	acks, err := f.log.Send(f.ctx, as, []runtime.RecordBatch{{TopicPartition: to, Sequence: sequence, Records: records}})
+	acks, err := f.log.Send(f.ctx, as, []runtime.RecordBatch{{TopicPartition: to, Sequence: sequence, Records: runtime.Encode(records...)}})
 	require.NoError(f.t, err)
 	require.Len(f.t, acks, 1)
 	return acks[0]

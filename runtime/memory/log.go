@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -120,15 +121,19 @@ func (l *Log) send(identity runtime.Identity, batch *runtime.RecordBatch) runtim
 	if err != nil {
 		return runtime.Ack{Offset: -1, Err: err}
 	}
-	if len(batch.Records) == 0 {
-		return runtime.Ack{Offset: -1, Err: fmt.Errorf("%s/%d: record batch without records", batch.Topic, batch.Partition)}
+	records, err := batch.Records.Outputs()
+	if err == nil && len(records) == 0 {
+		err = errors.New("record batch without records")
+	}
+	if err != nil {
+		return runtime.Ack{Offset: -1, Err: fmt.Errorf("%s/%d: %w", batch.Topic, batch.Partition, err)}
 	}
 	limit := l.topics[batch.Topic].info.MaxMessageBytes
-	if size := batchSize(batch.Records); size > limit {
+	if size := runtime.BatchOverhead + len(batch.Records.Bytes); size > limit {
 		err := fmt.Errorf("%s/%d: %d bytes of at most %d: %w", batch.Topic, batch.Partition, size, limit, runtime.ErrTooLarge)
 		return runtime.Ack{Offset: -1, Err: err}
 	}
-	ack := p.send(identity, batch.Sequence, batch.Records)
+	ack := p.send(identity, batch.Sequence, records)
 	if ack.Err != nil {
 		ack.Err = fmt.Errorf("%s/%d: %w", batch.Topic, batch.Partition, ack.Err)
 	}
@@ -204,7 +209,7 @@ func unknown(name string) error { return fmt.Errorf("%w %q", runtime.ErrUnknownT
 
 // Append appends records as one batch of a client without an identity, and returns the offset of the first.
 func (l *Log) Append(name string, partition int32, records ...runtime.Output) (int64, error) {
-	batch := runtime.RecordBatch{TopicPartition: runtime.TopicPartition{Topic: name, Partition: partition}, Records: records}
+	batch := runtime.RecordBatch{TopicPartition: runtime.TopicPartition{Topic: name, Partition: partition}, Records: runtime.Encode(records...)}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	ack := l.send(runtime.Identity{ProducerID: -1}, &batch)

@@ -22,7 +22,7 @@ func TestLogForgets(t *testing.T) {
 	p := runtime.TopicPartition{Topic: "a"}
 	send := func(sequence int32) error {
 		acks, err := log.Send(ctx, runtime.Identity{ProducerID: 7}, []runtime.RecordBatch{
-			{TopicPartition: p, Sequence: sequence, Records: []runtime.Output{{Value: []byte{byte(sequence)}}}},
+			{TopicPartition: p, Sequence: sequence, Records: runtime.Encode(runtime.Output{Value: []byte{byte(sequence)}})},
 		})
 		require.NoError(t, err)
 		return acks[0].Err

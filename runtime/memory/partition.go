@@ -2,7 +2,6 @@ package memory
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
 	"math"
 	"slices"
@@ -141,39 +140,6 @@ func (p *partitionLog) truncate(before int64) {
 	p.records = slices.DeleteFunc(slices.Clone(p.records), func(r topic.Raw) bool { return r.Offset < p.start })
 	p.batches = slices.DeleteFunc(p.batches, func(h runtime.BatchHeader) bool { return h.Offset+int64(h.Records) <= p.start })
 	p.changed.notify()
-}
-
-// batchSize is how many bytes a record batch takes in Kafka's format, version 2, uncompressed.
-func batchSize(records []runtime.Output) int {
-	const header = 61
-	size, first := header, records[0].Timestamp
-	for i := range records {
-		first = min(first, records[i].Timestamp)
-	}
-	for i := range records {
-		size += recordSize(&records[i], i, records[i].Timestamp-first)
-	}
-	return size
-}
-
-func recordSize(r *runtime.Output, offset int, timestamp int64) int {
-	size := 1 + varint(timestamp) + varint(int64(offset)) + nullable(r.Key) + nullable(r.Value) + varint(int64(len(r.Headers)))
-	for _, h := range r.Headers {
-		size += varint(int64(len(h.Key))) + len(h.Key) + nullable(h.Value)
-	}
-	return size + varint(int64(size))
-}
-
-func nullable(data []byte) int {
-	if data == nil {
-		return 1
-	}
-	return varint(int64(len(data))) + len(data)
-}
-
-func varint(n int64) int {
-	var buffer [binary.MaxVarintLen64]byte
-	return binary.PutVarint(buffer[:], n)
 }
 
 // signal wakes whoever waits for a change.

@@ -20,8 +20,7 @@ type destination struct {
 
 // partition is where records wait for their turn to be sent.
 type partition struct {
-	records []runtime.Output
-	bytes   int
+	records runtime.Records
 	// sequence is that of the first record in records.
 	sequence int32
 	// tickets are of those records whose positions somebody waits for.
@@ -34,24 +33,9 @@ type ticket struct {
 	position chan<- runtime.Position // has room for it
 }
 
-const (
-	// batchOverhead is what a record batch takes besides its records (61 bytes), rounded up.
-	batchOverhead = 128
-	// recordOverhead is the most that a record takes besides its bytes: the lengths and the deltas in front of them.
-	recordOverhead = 36
-	headerOverhead = 10
-	// maxRequestBytes bounds what is sent to a topic at once, however many partitions it has: brokers refuse requests
-	// of more than 100 MiB (socket.request.max.bytes).
-	maxRequestBytes = 32 << 20
-)
-
-func recordSize(record *runtime.Output) int {
-	n := len(record.Key) + len(record.Value) + recordOverhead
-	for i := range record.Headers {
-		n += len(record.Headers[i].Key) + len(record.Headers[i].Value) + headerOverhead
-	}
-	return n
-}
+// maxRequestBytes bounds what is sent to a topic at once, however many partitions it has: brokers refuse requests of more
+// than 100 MiB (socket.request.max.bytes).
+const maxRequestBytes = 32 << 20
 
 func (p *Producer) destination(ctx context.Context, spec *topic.Spec) (*destination, error) {
 	p.mu.Lock()
@@ -73,7 +57,7 @@ func (p *Producer) destination(ctx context.Context, spec *topic.Spec) (*destinat
 	if to, known = p.topics[spec.Name]; known { // somebody else was faster
 		return to, nil
 	}
-	limit := info.MaxMessageBytes - batchOverhead
+	limit := info.MaxMessageBytes - runtime.BatchOverhead
 	to = &destination{
 		spec:       spec,
 		limit:      limit,
@@ -89,18 +73,17 @@ func (d *destination) place(key []byte, spread uint32) int32 {
 }
 
 // fits says whether a record may join what waits for the partition. A record larger than the bound goes alone.
-func (d *destination) fits(at int32, size int) bool {
-	waiting := &d.partitions[at]
-	return len(waiting.records) == 0 || waiting.bytes+size <= d.bound
+func (d *destination) fits(at int32, record *runtime.Output) bool {
+	waiting := &d.partitions[at].records
+	return waiting.Count == 0 || len(waiting.Bytes)+waiting.Size(record) <= d.bound
 }
 
-func (d *destination) add(at int32, record *runtime.Output, size int, position chan<- runtime.Position) {
+func (d *destination) add(at int32, record *runtime.Output, position chan<- runtime.Position) {
 	waiting := &d.partitions[at]
 	if position != nil {
-		waiting.tickets = append(waiting.tickets, ticket{place: len(waiting.records), position: position})
+		waiting.tickets = append(waiting.tickets, ticket{place: waiting.records.Count, position: position})
 	}
-	waiting.records = append(waiting.records, *record)
-	waiting.bytes += size
+	waiting.records.Append(record)
 }
 
 // take returns what waits for the partition as a batch, with its tickets, and leaves room for the next one.
@@ -113,8 +96,8 @@ func (d *destination) take(at int) (runtime.RecordBatch, []ticket) {
 	}
 	tickets := waiting.tickets
 	*waiting = partition{
-		records:  make([]runtime.Output, 0, len(batch.Records)),
-		sequence: after(waiting.sequence, len(batch.Records)),
+		records:  runtime.Records{Bytes: make([]byte, 0, len(batch.Records.Bytes))},
+		sequence: after(waiting.sequence, batch.Records.Count),
 	}
 	return batch, tickets
 }

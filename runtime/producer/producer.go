@@ -94,8 +94,7 @@ func New(ctx context.Context, config Config) (*Producer, error) {
 	return p, nil
 }
 
-// Send queues a record for a topic and waits only where the queue of its partition is full. The record's bytes must not
-// be changed afterwards. A record without a key goes to whatever partition has room; one without a timestamp gets the
+// Send queues a record for a topic and waits only where the queue of its partition is full. The record is copied. A record without a key goes to whatever partition has room; one without a timestamp gets the
 // time of the call. The error is ctx's, the record's, or what stopped the producer.
 func (p *Producer) Send(ctx context.Context, spec *topic.Spec, record runtime.Output) error {
 	return p.queue(ctx, spec, record, nil)
@@ -128,15 +127,15 @@ func (p *Producer) queue(ctx context.Context, spec *topic.Spec, record runtime.O
 	if err != nil {
 		return err
 	}
-	size := recordSize(&record)
-	if size > to.limit {
-		return fmt.Errorf("a record of %d bytes is too large for topic %s, which takes %d: %w", size, spec.Name, to.limit, runtime.ErrTooLarge)
-	}
 	if record.Timestamp == 0 {
 		record.Timestamp = p.config.Clock.Now().UnixMilli()
 	}
+	var alone runtime.Records
+	if size := alone.Size(&record); size > to.limit {
+		return fmt.Errorf("a record of %d bytes is too large for topic %s, which takes %d: %w", size, spec.Name, to.limit, runtime.ErrTooLarge)
+	}
 	for {
-		full, err := p.offer(to, &record, size, position)
+		full, err := p.offer(to, &record, position)
 		if err != nil || full == nil {
 			return err
 		}
@@ -150,7 +149,7 @@ func (p *Producer) queue(ctx context.Context, spec *topic.Spec, record runtime.O
 
 // offer puts the record where there is room for it; else it returns a channel that is closed when there may be.
 func (p *Producer) offer(
-	to *destination, record *runtime.Output, size int, position chan<- runtime.Position,
+	to *destination, record *runtime.Output, position chan<- runtime.Position,
 ) (full <-chan struct{}, _ error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -158,14 +157,14 @@ func (p *Producer) offer(
 		return nil, p.err
 	}
 	at := to.place(record.Key, p.spread)
-	if !to.fits(at, size) && record.Key == nil {
+	if !to.fits(at, record) && record.Key == nil {
 		p.spread++
 		at = to.place(record.Key, p.spread)
 	}
-	if !to.fits(at, size) {
+	if !to.fits(at, record) {
 		return p.changed, nil
 	}
-	to.add(at, record, size, position)
+	to.add(at, record, position)
 	p.filling++
 	select {
 	case p.filled <- struct{}{}:

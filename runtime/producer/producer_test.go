@@ -75,6 +75,8 @@ type hasty struct{}
 
 func (hasty) Now() time.Time { return time.Now() }
 
+func (hasty) AfterFunc(time.Duration, func()) func() { return func() {} }
+
 func (hasty) After(time.Duration) (<-chan time.Time, func()) {
 	c := make(chan time.Time)
 	close(c)

@@ -37,7 +37,7 @@ func (p *Producer) take() (batches []runtime.RecordBatch) {
 	p.told = map[runtime.TopicPartition][]ticket{}
 	for _, to := range p.topics {
 		for at := range to.partitions {
-			if len(to.partitions[at].records) > 0 {
+			if to.partitions[at].records.Count > 0 {
 				batch, tickets := to.take(at)
 				batches = append(batches, batch)
 				if len(tickets) > 0 {
