@@ -11,7 +11,8 @@ type cache struct {
 	ring  []*entry
 	hand  int
 	bytes int
-	limit int
+	// limit is how many bytes there may be; it may change.
+	limit func() int
 }
 
 // entry is the state of one key.
@@ -36,7 +37,7 @@ type entry struct {
 // own allocation.
 const entryOverhead = 200
 
-func newCache(limit int) *cache { return &cache{entries: map[string]*entry{}, limit: limit} }
+func newCache(limit func() int) *cache { return &cache{entries: map[string]*entry{}, limit: limit} }
 
 // find returns the entry of a key, a new one that is not loaded where there is none.
 func (c *cache) find(key []byte) *entry {
@@ -61,7 +62,8 @@ func (c *cache) resize(e *entry, state int) {
 // shrink evicts until the cache is within its limit. Only states that batches before committed changed are evicted,
 // so that the cache is over its limit for as long as more than that waits to be committed.
 func (c *cache) shrink(committed int64) {
-	for tries := 2 * len(c.ring); c.bytes > c.limit && tries > 0; tries-- {
+	limit := c.limit()
+	for tries := 2 * len(c.ring); c.bytes > limit && tries > 0; tries-- {
 		if c.hand >= len(c.ring) {
 			c.hand = 0
 		}

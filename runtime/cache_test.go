@@ -23,7 +23,7 @@ func checkCache(t require.TestingT, c *cache) {
 func TestCacheKeepsWhatItMust(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limit := rapid.IntRange(0, 20*entryOverhead).Draw(t, "limit")
-		c := newCache(limit)
+		c := newCache(func() int { return limit })
 		committed := int64(0)
 		newest := int64(0)
 		t.Repeat(map[string]func(*rapid.T){
@@ -63,12 +63,12 @@ func TestCacheKeepsWhatItMust(t *testing.T) {
 }
 
 func TestCacheEvictsWhatIsNotUsed(t *testing.T) {
-	c := newCache(10 * (entryOverhead + 1))
+	c := newCache(func() int { return 10 * (entryOverhead + 1) })
 	hot := c.find([]byte("h"))
 	for i := range 100 {
 		c.find([]byte{byte(i)})
 		require.Same(t, hot, c.find([]byte("h")), "it is used all the time")
 		c.shrink(1)
-		require.LessOrEqual(t, c.bytes, c.limit)
+		require.LessOrEqual(t, c.bytes, c.limit())
 	}
 }

@@ -32,8 +32,8 @@ func (d *decoder) finish() error {
 	return d.err
 }
 
-func (d *decoder) version() {
-	if len(d.data) == 0 || d.data[0] != encodingVersion {
+func (d *decoder) version(known byte) {
+	if len(d.data) == 0 || d.data[0] != known {
 		d.fail("unknown version")
 		return
 	}

@@ -20,11 +20,18 @@ type Config struct {
 	Clock    Clock
 	Observer Observer
 	Logger   *slog.Logger
+	// BufferBytes bounds what all partitions together hold of messages that are read ahead and of batches under way; 0 is
+	// 256 MiB. They share it evenly, but for functions whose Options say otherwise, and each gets 256 KiB a buffer at least.
+	BufferBytes int
+	// CacheBytes bounds the states that all partitions together keep in memory; 0 is 256 MiB. They share it evenly, but for
+	// functions whose Options say otherwise, and each gets 1 MiB at least.
+	CacheBytes int
 }
 
 // Engine runs functions.
 type Engine struct {
 	config   Config
+	budget   *budget
 	trackers []*tracker
 
 	mutex sync.Mutex
@@ -43,7 +50,7 @@ func New(config Config) *Engine {
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
 	}
-	e := &Engine{config: config, reached: map[CheckpointKey]int64{}}
+	e := &Engine{config: config, budget: newBudget(config.BufferBytes, config.CacheBytes), reached: map[CheckpointKey]int64{}}
 	for _, f := range config.Functions {
 		e.trackers = append(e.trackers, newTracker(f, config.Clock))
 	}
@@ -147,9 +154,10 @@ const releaseMargin = DefaultDrainTimeout / 2
 func (e *Engine) runPartition(ctx context.Context, f *Function, options Options, t *tracker, held Held) error {
 	status, done := t.own(held.TopicPartition)
 	defer done()
+	defer e.budget.enter(f)()
 	key := CheckpointKey{Function: f.Name, TopicPartition: held.TopicPartition}
 	o := &owner{
-		function: f, options: options, held: held, log: e.config.Log, store: e.config.Store, clock: e.config.Clock,
+		function: f, options: options, limits: limits{&options, e.budget}, held: held, log: e.config.Log, store: e.config.Store, clock: e.config.Clock,
 		observer: e.config.Observer, status: status, durable: options.Delivery == ExactlyOnce, reached: e.reachedOf(key),
 		suspects: suspects{found: noSuspect},
 		logger:   e.config.Logger.With("function", f.Name, "topic", held.Topic, "partition", held.Partition),

@@ -102,13 +102,15 @@ type Options struct {
 	SkipDeleted bool
 	// Errors says what becomes of messages that the function cannot be applied to.
 	Errors ErrorPolicy
-	// BatchMessages bounds the messages of one batch; 0 is 10,000.
+	// BatchMessages bounds the messages of one batch; 0 is 50,000. A batch is what has arrived, so that it is only large
+	// where the function is behind.
 	BatchMessages int
-	// BatchBytes bounds the input bytes of one batch and, apart from it, the output bytes; 0 is 4 MiB.
+	// BatchBytes bounds the input bytes of one batch and, apart from it, the output bytes; 0 is the partition's share of
+	// Config.BufferBytes, from 256 KiB to 16 MiB.
 	BatchBytes int
-	// QueueBytes bounds what is read ahead for each partition; 0 is 4 MiB.
+	// QueueBytes bounds what is read ahead for each partition; 0 is its share, as for BatchBytes.
 	QueueBytes int
-	// CacheBytes bounds the states that each partition keeps in memory; 0 is 32 MiB.
+	// CacheBytes bounds the states that each partition keeps in memory; 0 is its share of Config.CacheBytes, at least 1 MiB.
 	CacheBytes int
 	// DrainTimeout is how long a partition may take to finish what it has begun when it must let go; 0 is 5 s.
 	DrainTimeout time.Duration
@@ -143,19 +145,13 @@ const (
 
 // Defaults of Options.
 const (
-	DefaultBatchMessages = 10_000
-	DefaultBatchBytes    = 4 << 20
-	DefaultQueueBytes    = 4 << 20
-	DefaultCacheBytes    = 32 << 20
+	DefaultBatchMessages = 50_000
 	DefaultDrainTimeout  = 5 * time.Second
 )
 
 // withDefaults returns the options with every zero knob set to its default.
 func (o Options) withDefaults() Options {
 	setDefault(&o.BatchMessages, DefaultBatchMessages)
-	setDefault(&o.BatchBytes, DefaultBatchBytes)
-	setDefault(&o.QueueBytes, DefaultQueueBytes)
-	setDefault(&o.CacheBytes, DefaultCacheBytes)
 	setDefault(&o.DrainTimeout, DefaultDrainTimeout)
 	o.Errors = o.Errors.withDefaults()
 	return o

@@ -25,9 +25,10 @@ func NewHotPath(f *Function, messages []topic.Raw) *HotPath {
 	}
 	h := &HotPath{messages: messages, batch: &batch{}, ledger: newLedger(&Checkpoint{}, 0, TopicID{}, Identity{}, nil, "")}
 	h.processor = &processor{
-		function: f, options: f.Options.withDefaults(), store: groupStore{}, clock: WallClock,
-		cache: newCache(DefaultCacheBytes), router: r, durable: true,
+		function: f, options: f.Options.withDefaults(), store: groupStore{}, clock: WallClock, router: r, durable: true,
 	}
+	h.processor.limits = limits{&h.processor.options, newBudget(0, 0)}
+	h.processor.cache = newCache(h.processor.limits.cacheBytes)
 	h.ledger.outlets = map[TopicPartition]outlet{}
 	h.Batch()
 	return h

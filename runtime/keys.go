@@ -55,13 +55,13 @@ const (
 
 // AppendOutput appends the encoding of a record, for a KeyedRequest.
 func AppendOutput(dst []byte, output *Output) []byte {
-	return appendSection(append(dst, encodingVersion), &RecordBatch{Records: Encode(*output)})
+	return appendSection(append(dst, recordsVersion), &RecordBatch{Records: Encode(*output)})
 }
 
 // DecodeOutput reads what AppendOutput wrote. The record aliases data.
 func DecodeOutput(data []byte) (Output, error) {
 	d := decoder{data: data}
-	d.version()
+	d.version(recordsVersion)
 	section := d.section()
 	if err := d.finish(); err != nil {
 		return Output{}, err

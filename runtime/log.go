@@ -151,8 +151,9 @@ type Reader interface {
 
 // ReadLimits bound what a Reader buffers ahead of its caller. Zero values are the driver's defaults.
 type ReadLimits struct {
-	// Bytes bounds the messages that are read and not yet taken, a little more or less by one fetch.
-	Bytes int
+	// Bytes bounds the messages that are read and not yet taken, a little more or less by one fetch. It is asked again and
+	// again, since the bound may change.
+	Bytes func() int
 }
 
 // Identity is a producer identity: what a broker tells repeated batches by.

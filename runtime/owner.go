@@ -15,6 +15,7 @@ import (
 type owner struct {
 	function *Function
 	options  Options
+	limits   limits
 	held     Held
 	log      Log
 	store    Store

@@ -18,7 +18,7 @@ type pending struct {
 // append appends the encoding of p. Output partitions, counts and sequences are written as they are, since computing
 // them again could give others.
 func (p *pending) append(buf []byte) []byte {
-	buf = append(buf, encodingVersion)
+	buf = append(buf, recordsVersion)
 	buf = binary.AppendVarint(buf, p.ordinal)
 	buf = binary.AppendVarint(buf, p.identity.ProducerID)
 	buf = binary.AppendVarint(buf, int64(p.identity.Epoch))
@@ -46,7 +46,7 @@ const minSection = 7
 // decodePending reads what append wrote. The records alias data.
 func decodePending(data []byte) (*pending, error) {
 	d := decoder{data: data}
-	d.version()
+	d.version(recordsVersion)
 	p := &pending{ordinal: d.varint(), identity: Identity{ProducerID: d.varint(), Epoch: int16(d.varint())}}
 	for range d.count(minSection) {
 		p.sections = append(p.sections, d.section())

@@ -95,7 +95,7 @@ func (c *claim) newPipeline(ctx context.Context) (*pipeline, error) {
 		table = c.function.State.Table.Name
 	}
 	next := max(c.next, c.skipped)
-	reader, err := c.log.Open(ctx, Position{TopicPartition: c.held.TopicPartition, Offset: next}, ReadLimits{Bytes: c.options.QueueBytes})
+	reader, err := c.log.Open(ctx, Position{TopicPartition: c.held.TopicPartition, Offset: next}, ReadLimits{Bytes: c.limits.queueBytes})
 	if err != nil {
 		return nil, fmt.Errorf("read topic %s partition %d: %w", c.held.Topic, c.held.Partition, err)
 	}
@@ -103,8 +103,8 @@ func (c *claim) newPipeline(ctx context.Context) (*pipeline, error) {
 		claim:  c,
 		reader: reader,
 		processor: &processor{
-			function: c.function, options: c.options, source: c.held.TopicPartition, store: c.store, clock: c.clock,
-			cache: newCache(c.options.CacheBytes), router: router, durable: c.durable,
+			function: c.function, options: c.options, limits: c.limits, source: c.held.TopicPartition, store: c.store, clock: c.clock,
+			cache: newCache(c.limits.cacheBytes), router: router, durable: c.durable,
 		},
 		ledger:  newLedger(&c.cp, c.next, c.info.ID, c.identity, c.outlets, table),
 		commits: make(chan *batch),

@@ -21,6 +21,7 @@ import (
 type processor struct {
 	function *Function
 	options  Options
+	limits   limits
 	source   TopicPartition
 	store    Store
 	clock    Clock
@@ -164,11 +165,12 @@ func (p *processor) fill(rows []StateRow) error {
 // apply calls the function on the messages in order until one fails, the batch is full, or its time is up.
 func (p *processor) apply(ctx context.Context, stop <-chan struct{}, b *batch, messages []topic.Raw) (n int, failed *failedAt) {
 	p.late.Store(false)
+	most := p.limits.batchBytes()
 	defer p.clock.AfterFunc(maxBatchTime, func() { p.late.Store(true) })()
 	in := &Input{}
 	var changes []Change
 	for i := range messages {
-		if i > 0 && p.full(b, stop) {
+		if i > 0 && p.full(b, most, stop) {
 			return i, nil
 		}
 		p.at = i
@@ -182,8 +184,8 @@ func (p *processor) apply(ctx context.Context, stop <-chan struct{}, b *batch, m
 	return len(messages), nil
 }
 
-func (p *processor) full(b *batch, stop <-chan struct{}) bool {
-	if b.stats.InBytes >= p.options.BatchBytes || b.stats.OutBytes >= p.options.BatchBytes || p.late.Load() {
+func (p *processor) full(b *batch, most int, stop <-chan struct{}) bool {
+	if b.stats.InBytes >= most || b.stats.OutBytes >= most || p.late.Load() {
 		return true
 	}
 	select {

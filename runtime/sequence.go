@@ -32,8 +32,11 @@ type outlet struct {
 	acked int64
 }
 
-// encodingVersion starts every encoding that the engine puts into a checkpoint.
-const encodingVersion = 1
+// What every encoding starts with that the engine puts into a checkpoint.
+const (
+	outletsVersion = 1
+	recordsVersion = 2
+)
 
 // errCorrupt is what decoding of a checkpoint's bytes gives when they are not what the engine wrote.
 var errCorrupt = errors.New("corrupt checkpoint")
@@ -42,7 +45,7 @@ var errCorrupt = errors.New("corrupt checkpoint")
 func encodeOutlets(outlets map[TopicPartition]outlet) []byte {
 	keys := slices.SortedFunc(maps.Keys(outlets), comparePartitions)
 	buf := make([]byte, 0, 2+len(keys)*24)
-	buf = append(buf, encodingVersion)
+	buf = append(buf, outletsVersion)
 	buf = binary.AppendUvarint(buf, uint64(len(keys)))
 	for _, key := range keys {
 		o := outlets[key]
@@ -61,7 +64,7 @@ func decodeOutlets(data []byte) (map[TopicPartition]outlet, error) {
 		return outlets, nil
 	}
 	d := decoder{data: data}
-	d.version()
+	d.version(outletsVersion)
 	for range d.count(minOutlet) {
 		key := TopicPartition{Topic: d.string(), Partition: d.int31()}
 		outlets[key] = outlet{next: d.int31(), acked: d.varint()}

@@ -108,27 +108,19 @@ func (a App) replicas(f *runtime.Function) int {
 	return a.Replicas
 }
 
-// memoryMiB returns what a container of a function may need at most, in MiB: the program itself, and for each partition that
-// falls to it what its queue, its cache and the batches under way may hold.
+// memoryMiB returns what a container of a function may need at most, in MiB: the program itself, what all partitions share,
+// and for each partition that falls to it what the function's options ask for besides.
 func (a App) memoryMiB(f *runtime.Function) int {
-	const base, step, batches = 128, 64, 4
-	held := 0
+	const base, step, batches = 128, 64, 6
+	held, caches := runtime.DefaultBufferBytes, 0
 	for _, part := range withParts(f) {
-		options := part.Options
-		partition := orDefault(options.QueueBytes, runtime.DefaultQueueBytes) + batches*orDefault(options.BatchBytes, runtime.DefaultBatchBytes)
-		if part.State != nil {
-			partition += orDefault(options.CacheBytes, runtime.DefaultCacheBytes)
+		options, partitions := part.Options, ceiling(int(a.widest(part)), a.replicas(f))
+		held += partitions * (options.QueueBytes + batches*options.BatchBytes + options.CacheBytes)
+		if part.State != nil && options.CacheBytes == 0 {
+			caches = runtime.DefaultCacheBytes
 		}
-		held += partition * ceiling(int(a.widest(part)), a.replicas(f))
 	}
-	return ceiling(base+ceiling(held, 1<<20), step) * step
-}
-
-func orDefault(value, otherwise int) int {
-	if value == 0 {
-		return otherwise
-	}
-	return value
+	return ceiling(base+ceiling(held+caches, 1<<20), step) * step
 }
 
 func ceiling(a, b int) int { return (a + b - 1) / b }

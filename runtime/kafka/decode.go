@@ -45,7 +45,8 @@ func (r *reader) part(fetched *sarama.FetchResponseBlock) part {
 	}
 	switch {
 	case d.next > r.next:
-		r.next, r.fetch = d.next, r.firstFetch()
+		r.next = d.next
+		r.sized(d.bytes, d.next < fetched.HighWaterMarkOffset)
 	case d.cut:
 		r.fetch = min(largestFetch, 2*r.fetch)
 	}
@@ -71,7 +72,7 @@ func (d *decoding) run(fetched *sarama.FetchResponseBlock) error {
 		}
 		records += len(set.RecordBatch.Records)
 	}
-	d.messages = make([]topic.Raw, 0, records)
+	d.messages = newSpace(records)
 	if len(fetched.AbortedTransactions) > 0 {
 		d.aborted, d.skipped = slices.Clone(fetched.AbortedTransactions), map[int64]bool{}
 		slices.SortFunc(d.aborted, func(a, b *sarama.AbortedTransaction) int { return cmp.Compare(a.FirstOffset, b.FirstOffset) })

@@ -14,8 +14,8 @@ const (
 	// idleWait is how long a broker may hold a request for which it has nothing, and busyWait how long it may while a
 	// reader that is full may want more at any moment.
 	idleWait, busyWait = 100 * time.Millisecond, 10 * time.Millisecond
-	// laneBytes bounds one answer.
-	laneBytes = 8 << 20
+	// mostAnswer bounds one answer, as brokers do by themselves (fetch.max.bytes).
+	mostAnswer = 48 << 20
 	// largestFetch is as far as a request grows for a record batch that does not fit.
 	largestFetch = 256 << 20
 )
@@ -103,10 +103,11 @@ func (l *lane) fetch(hungry []*reader, full bool) error {
 	}
 	request := &sarama.FetchRequest{
 		Version: 12, SessionEpoch: -1, Isolation: sarama.ReadCommitted,
-		MinBytes: 1, MaxBytes: laneBytes, MaxWaitTime: int32(wait / time.Millisecond),
+		MinBytes: 1, MaxWaitTime: int32(wait / time.Millisecond),
 	}
 	for _, r := range hungry {
 		request.AddBlock(r.Topic, r.Partition, r.next, r.fetch, r.epoch)
+		request.MaxBytes = min(mostAnswer, request.MaxBytes+r.fetch)
 	}
 	response, err := l.broker.Fetch(request)
 	if err != nil {

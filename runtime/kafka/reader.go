@@ -16,7 +16,7 @@ import (
 const (
 	defaultQueueBytes = 4 << 20
 	// leastFetch and mostFetch bound what is asked for at once for one partition.
-	leastFetch, mostFetch = 64 << 10, 1 << 20
+	leastFetch, mostFetch = 64 << 10, 4 << 20
 	// unknownPatience is how long a topic may be unknown to the brokers before its reader gives up: one that has just
 	// started may not have heard of all topics.
 	unknownPatience = 5 * time.Second
@@ -26,14 +26,16 @@ const (
 type reader struct {
 	runtime.TopicPartition
 	readers *readers
-	limit   int
+	limit   func() int
 	end     atomic.Int64
 	arrived chan struct{}
 
-	// These belong to whoever has the reader: a lane, or the search for one. lost says that a broker refused it and
-	// nothing was read since, unknown since when brokers say that there is no such topic.
+	// These belong to whoever has the reader: a lane, or the search for one. fetch is how many bytes are asked for at once,
+	// and growth how many each of them takes in memory. lost says that a broker refused it and nothing was read since,
+	// unknown since when brokers say that there is no such topic.
 	next    int64
 	fetch   int32
+	growth  float64
 	epoch   int32
 	lost    bool
 	unknown time.Time
@@ -51,6 +53,29 @@ type reader struct {
 type block struct {
 	messages []topic.Raw
 	bytes    int
+	// whole is all messages that were fetched, those that are taken already included.
+	whole []topic.Raw
+}
+
+// spaces are for the messages of blocks to come: those of a block are copied when they are read.
+var spaces sync.Pool
+
+// newSpace returns room for n messages.
+func newSpace(n int) []topic.Raw {
+	if n == 0 {
+		return nil
+	}
+	if space, ok := spaces.Get().(*[]topic.Raw); ok && cap(*space) >= n {
+		return (*space)[:0]
+	}
+	return make([]topic.Raw, 0, n)
+}
+
+// release gives the block's space away.
+func (b *block) release() {
+	whole := b.whole
+	clear(whole)
+	spaces.Put(&whole)
 }
 
 // Open implements runtime.Log.
@@ -59,10 +84,11 @@ func (l *Log) Open(ctx context.Context, from runtime.Position, limits runtime.Re
 		TopicPartition: from.TopicPartition, readers: l.readers, limit: limits.Bytes,
 		next: from.Offset, arrived: make(chan struct{}, 1),
 	}
-	if r.limit <= 0 {
-		r.limit = defaultQueueBytes
+	if r.limit == nil {
+		r.limit = func() int { return defaultQueueBytes }
 	}
-	r.fetch = r.firstFetch()
+	// The first answer tells how much larger messages are than what is sent of them.
+	r.fetch = leastFetch
 	r.end.Store(-1)
 	if from.Offset < 0 {
 		return nil, classify(at("open", from.TopicPartition), sarama.ErrOffsetOutOfRange)
@@ -74,7 +100,17 @@ func (l *Log) Open(ctx context.Context, from runtime.Position, limits runtime.Re
 	return r, nil
 }
 
-func (r *reader) firstFetch() int32 { return int32(min(mostFetch, max(leastFetch, r.limit/2))) }
+// sized sets how much is asked for next, after an answer whose messages take so many bytes: what fills half of the queue.
+// Messages take more bytes than they are sent as, many more where they are compressed. more says that the broker had more
+// than it was asked for.
+func (r *reader) sized(bytes int, more bool) {
+	if more {
+		r.growth = float64(bytes) / float64(r.fetch)
+	}
+	if r.growth > 0 {
+		r.fetch = int32(min(mostFetch, max(leastFetch, float64(r.limit()/2)/r.growth)))
+	}
+}
 
 // Read implements runtime.Reader.
 func (r *reader) Read(ctx context.Context, dst []topic.Raw, limit int) ([]topic.Raw, error) {
@@ -102,7 +138,8 @@ func (r *reader) take(dst []topic.Raw, limit int) ([]topic.Raw, error) {
 		}
 		return dst, err
 	}
-	full := r.queued >= r.limit
+	room := r.limit()
+	full := r.queued >= room
 	for len(r.blocks) > 0 && limit > 0 {
 		head := &r.blocks[0]
 		n := min(limit, len(head.messages))
@@ -112,10 +149,11 @@ func (r *reader) take(dst []topic.Raw, limit int) ([]topic.Raw, error) {
 			break
 		}
 		r.queued -= head.bytes
+		head.release()
 		r.blocks[0] = block{}
 		r.blocks = r.blocks[1:]
 	}
-	if full && r.queued < r.limit && r.lane != nil {
+	if full && r.queued < room && r.lane != nil {
 		r.lane.poke()
 	}
 	return dst, nil
@@ -141,6 +179,7 @@ var errClosedReader = errors.New("kafka: reader is closed")
 func (r *reader) append(b block) {
 	r.mu.Lock()
 	if !r.closed && len(b.messages) > 0 {
+		b.whole = b.messages
 		r.blocks = append(r.blocks, b)
 		r.queued += b.bytes
 	}
@@ -173,7 +212,7 @@ func (r *reader) tell() {
 func (r *reader) state() (done, full bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.closed || r.final != nil, r.queued >= r.limit
+	return r.closed || r.final != nil, r.queued >= r.limit()
 }
 
 func (r *reader) moveTo(l *lane) {

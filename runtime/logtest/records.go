@@ -100,7 +100,7 @@ func testManyRecords(t *testing.T, f *fixture) {
 		}
 		f.sent(p, identity, int32(b*size), batch)
 	}
-	reader, err := f.log.Open(f.ctx, runtime.Position{TopicPartition: p}, runtime.ReadLimits{Bytes: 100_000})
+	reader, err := f.log.Open(f.ctx, runtime.Position{TopicPartition: p}, runtime.ReadLimits{Bytes: func() int { return 100_000 }})
 	require.NoError(t, err)
 	defer func() { require.NoError(t, reader.Close()) }()
 	for next := 0; next < batches*size; {
@@ -124,7 +124,7 @@ func testSlowReader(t *testing.T, f *fixture) {
 		for b := range int32(batches) {
 			f.sent(at, identity, b, []runtime.Output{{Value: make([]byte, 100_000)}})
 		}
-		reader, err := f.log.Open(f.ctx, runtime.Position{TopicPartition: at}, runtime.ReadLimits{Bytes: 200_000})
+		reader, err := f.log.Open(f.ctx, runtime.Position{TopicPartition: at}, runtime.ReadLimits{Bytes: func() int { return 200_000 }})
 		require.NoError(t, err)
 		defer func() { require.NoError(t, reader.Close()) }()
 		readers = append(readers, reader)
@@ -213,7 +213,7 @@ func testTooLarge(t *testing.T, f *fixture) {
 	large[0].Value = large[0].Value[:info.MaxMessageBytes-200]
 	require.EqualValues(t, 0, f.sent(p, identity, 0, large))
 	f.sent(p, identity, 1, records("a", 1))
-	reader, err := f.log.Open(f.ctx, runtime.Position{TopicPartition: p}, runtime.ReadLimits{Bytes: 1000})
+	reader, err := f.log.Open(f.ctx, runtime.Position{TopicPartition: p}, runtime.ReadLimits{Bytes: func() int { return 1000 }})
 	require.NoError(t, err)
 	defer func() { require.NoError(t, reader.Close()) }()
 	messages := f.take(reader, 2)
