@@ -8,6 +8,7 @@ COUNT     ?= 10
 PACKAGES  ?= ./...
 TESTFLAGS ?=
 BENCHFLAGS ?=
+ONLY      ?=
 
 # Tools are in a module of their own, built on first use and kept in Go's build cache.
 TOOL     = go tool -modfile=$(CURDIR)/tools/go.mod
@@ -19,7 +20,7 @@ MODULES  = $(patsubst %/go.mod,%,$(wildcard benchmark/go.mod test/*/go.mod))
 export $(foreach name,TEXT ONCE DATA_DIR,$(if $(filter-out undefined,$(origin $(name))),$(name)))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-race lint format generate build bench bench-micro fuzz chaos compose-test up down clean
+.PHONY: help run test test-race lint format generate build bench bench-report bench-micro fuzz chaos compose-test up down clean
 
 help: ## Show this list
 	@echo 'usage: make TARGET [VARIABLE=value ...]'
@@ -50,8 +51,12 @@ build: ## Build the examples as static binaries into bin/
 	@mkdir -p bin
 	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/ ./example/...
 
-bench: ## Measure everything on a real broker and database and write docs/benchmarks.md; BENCHFLAGS='-runs 3'
-	go run -C benchmark . -report ../docs/benchmarks.md $(BENCHFLAGS)
+bench: ## Measure on a real broker and database and write docs/benchmarks.md; ONLY=count-zipf,map for parts, BENCHFLAGS='-runs 3'
+	go run -C benchmark . measure -results results.jsonl $(if $(ONLY),-only $(ONLY)) $(BENCHFLAGS)
+	@$(MAKE) --no-print-directory bench-report
+
+bench-report: ## Write docs/benchmarks.md and its figures of what was measured
+	go run -C benchmark . report
 
 bench-micro: ## Benchmark the hot path with allocations, in a form for benchstat; COUNT=10
 	go test -run '^$$' -bench . -benchmem -count $(COUNT) ./runtime ./topic ./format ./stateful ./join

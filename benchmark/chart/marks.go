@@ -131,7 +131,6 @@ func (panel Panel) addBars(p *plot.Plot, named palette) error {
 		}
 	}
 	p.NominalX(bars.Groups...)
-	p.Legend.Left, p.Legend.XOffs = false, -6
 	return nil
 }
 
