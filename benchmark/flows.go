@@ -26,7 +26,8 @@ type config interface {
 }
 
 func (t task) options() runtime.Options {
-	return runtime.Options{BatchMessages: t.Settings.Batch, CacheBytes: t.Settings.Cache}
+	s := t.Settings
+	return runtime.Options{BatchMessages: s.Batch, BatchBytes: s.BatchBytes, QueueBytes: s.QueueBytes, CacheBytes: s.Cache}
 }
 
 // workCount counts as a user writes it: one function, or several that share the messages.

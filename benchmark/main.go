@@ -33,6 +33,9 @@ type settings struct {
 	// Batch is the messages of a batch, and Cache the bytes of each partition's cache; 0 is the default.
 	Batch int `json:"batch,omitempty"`
 	Cache int `json:"cache,omitempty"`
+	// BatchBytes and QueueBytes are the options of these names; 0 is the default.
+	BatchBytes int `json:"batchBytes,omitempty"`
+	QueueBytes int `json:"queueBytes,omitempty"`
 	// Rate is messages a second, for latency, and Seconds how long that is measured.
 	Rate    int `json:"rate,omitempty"`
 	Seconds int `json:"seconds,omitempty"`
@@ -101,6 +104,8 @@ func measureCommand(ctx context.Context, arguments []string) (err error) {
 	flags.IntVar(&s.Size, "size", 100, "bytes of a value")
 	flags.IntVar(&s.Partitions, "partitions", 4, "partitions of each topic")
 	flags.IntVar(&s.Batch, "batch", 0, "messages of a batch of flows; 0 is the default")
+	flags.IntVar(&s.BatchBytes, "batch-bytes", 0, "bytes of a batch of flows; 0 is the default")
+	flags.IntVar(&s.QueueBytes, "queue-bytes", 0, "bytes that flows reads ahead for each partition; 0 is the default")
 	flags.IntVar(&s.Cache, "cache", 0, "bytes of the cache that flows has for each partition; 0 is the default, but for large states")
 	flags.IntVar(&s.Rate, "rate", 1000, "messages a second, for latency")
 	flags.IntVar(&s.Seconds, "seconds", 15, "how long latency is measured, after a warm-up")
