@@ -13,18 +13,17 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/shirou/gopsutil/v4/process"
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/kappaflows/flows/runtime"
 )
 
-// idleLines is how many lines an app counts before it is idle, and quiet how long it is left alone before it is looked at.
+// idleLines is how many lines an app counts, and quiet how long it is left alone before it is looked at.
 const (
 	idleLines = 10_000
 	quiet     = 10 * time.Second
 )
 
-// runIdle looks at the word count of the examples, whole, when it has nothing more to do.
+// runIdle looks at the word count of the examples, whole, when it has nothing to do.
 func runIdle(ctx context.Context, p *place, s settings) (f figures, err error) {
 	folder, err := os.MkdirTemp("", "idle")
 	if err != nil {
@@ -47,7 +46,8 @@ func runIdle(ctx context.Context, p *place, s settings) (f figures, err error) {
 	if output, err := create.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("%w: %s", err, output)
 	}
-	if f, err = p.startIdle(ctx, program, env, url, s); err != nil {
+	app := &idleApp{program: program, env: env, url: url}
+	if f, err = app.run(ctx, folder, time.Duration(s.Idle)*time.Second); err != nil {
 		return nil, err
 	}
 	if _, err := p.admin.DeleteTopics(ctx, "lines", "words", "counts", "split.dead-letter", "count.dead-letter"); err != nil {
@@ -59,40 +59,38 @@ func runIdle(ctx context.Context, p *place, s settings) (f figures, err error) {
 	return f, drop()
 }
 
-// startIdle runs the app for as long as it is looked at.
-func (p *place) startIdle(ctx context.Context, program string, env []string, url string, s settings) (f figures, err error) {
-	app := exec.CommandContext(ctx, program, "run")
-	var said strings.Builder
-	app.Env, app.Stderr = env, &said
-	if err := app.Start(); err != nil {
-		return nil, err
-	}
-	f, err = p.watchIdle(ctx, app.Process.Pid, url, time.Duration(s.Idle)*time.Second)
-	if err != nil {
-		err = fmt.Errorf("%w: %s", err, said.String())
-	}
-	_ = app.Process.Signal(syscall.SIGTERM)
-	return f, errors.Join(err, app.Wait())
+// idleApp is an app that has nothing to do.
+type idleApp struct {
+	program, url string
+	env          []string
 }
 
-// watchIdle gives the app something to do, waits until it has done it, and then looks at what it uses.
-func (p *place) watchIdle(ctx context.Context, pid int, url string, length time.Duration) (figures, error) {
-	for i := range idleLines {
-		line := fmt.Appendf(nil, "a line with words, number-%d of them", i%1000)
-		p.client.Produce(ctx, &kgo.Record{Topic: "lines", Key: line, Value: line}, nil)
-	}
-	if err := p.client.Flush(ctx); err != nil {
+// run runs the app for as long as it is looked at: with nothing to do, and after it has had something.
+func (a *idleApp) run(ctx context.Context, folder string, length time.Duration) (f figures, err error) {
+	command := exec.CommandContext(ctx, a.program, "run")
+	var said strings.Builder
+	command.Env, command.Stderr = a.env, &said
+	if err := command.Start(); err != nil {
 		return nil, err
 	}
-	if err := awaitWord(ctx, url, "line", idleLines); err != nil {
-		return nil, err
+	app, err := process.NewProcess(int32(command.Process.Pid))
+	if err == nil {
+		f, err = a.watch(ctx, app, length)
 	}
+	if err == nil {
+		f[afterWork], err = a.work(ctx, app, filepath.Join(folder, "lines"))
+	}
+	_ = command.Process.Signal(syscall.SIGTERM)
+	if err = errors.Join(err, command.Wait()); err != nil {
+		return nil, fmt.Errorf("%w: %s", err, said.String())
+	}
+	return f, nil
+}
+
+// watch looks at what the app uses when it has never had anything to do.
+func (a *idleApp) watch(ctx context.Context, app *process.Process, length time.Duration) (figures, error) {
 	if !runtime.Sleep(ctx, runtime.WallClock, quiet) {
 		return nil, ctx.Err()
-	}
-	app, err := process.NewProcess(int32(pid))
-	if err != nil {
-		return nil, err
 	}
 	before, err := app.Times()
 	if err != nil {
@@ -106,14 +104,37 @@ func (p *place) watchIdle(ctx context.Context, pid int, url string, length time.
 	if err != nil {
 		return nil, err
 	}
+	used := after.User + after.System - before.User - before.System
+	f := figures{busy: used / time.Since(began).Seconds() * 100}
+	f[resident], err = residentMemory(app)
+	return f, err
+}
+
+// work gives the app something to do, and returns its memory some time after it has done it.
+func (a *idleApp) work(ctx context.Context, app *process.Process, file string) (float64, error) {
+	if err := os.WriteFile(file, []byte(strings.Repeat("a line with words, a number of them\n", idleLines)), 0o600); err != nil {
+		return 0, err
+	}
+	produce := exec.CommandContext(ctx, a.program, "produce", "lines", file)
+	produce.Env = a.env
+	if output, err := produce.CombinedOutput(); err != nil {
+		return 0, fmt.Errorf("%w: %s", err, output)
+	}
+	if err := awaitWord(ctx, a.url, "line", idleLines); err != nil {
+		return 0, err
+	}
+	if !runtime.Sleep(ctx, runtime.WallClock, quiet) {
+		return 0, ctx.Err()
+	}
+	return residentMemory(app)
+}
+
+func residentMemory(app *process.Process) (megabytes float64, err error) {
 	used, err := app.MemoryInfo()
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	return figures{
-		busy:     (after.User + after.System - before.User - before.System) / time.Since(began).Seconds() * 100,
-		resident: float64(used.RSS) / 1e6, memory: float64(used.HWM) / 1e6,
-	}, nil
+	return float64(used.RSS) / 1e6, nil
 }
 
 // awaitWord waits until a word has been counted so often.

@@ -36,6 +36,8 @@ type settings struct {
 	// BatchBytes and QueueBytes are the options of these names; 0 is the default.
 	BatchBytes int `json:"batchBytes,omitempty"`
 	QueueBytes int `json:"queueBytes,omitempty"`
+	// MemoryLimit is the soft limit of a process of flows in bytes, GOMEMLIMIT; 0 is none.
+	MemoryLimit int `json:"memoryLimit,omitempty"`
 	// Rate is messages a second, for latency, and Seconds how long that is measured.
 	Rate    int `json:"rate,omitempty"`
 	Seconds int `json:"seconds,omitempty"`
@@ -106,7 +108,8 @@ func measureCommand(ctx context.Context, arguments []string) (err error) {
 	flags.IntVar(&s.Batch, "batch", 0, "messages of a batch of flows; 0 is the default")
 	flags.IntVar(&s.BatchBytes, "batch-bytes", 0, "bytes of a batch of flows; 0 is the default")
 	flags.IntVar(&s.QueueBytes, "queue-bytes", 0, "bytes that flows reads ahead for each partition; 0 is the default")
-	flags.IntVar(&s.Cache, "cache", 0, "bytes of the cache that flows has for each partition; 0 is the default, but for large states")
+	flags.IntVar(&s.Cache, "cache", 0, "bytes of the cache that flows has for each partition; 0 is the default, or less for many states")
+	flags.IntVar(&s.MemoryLimit, "memory-limit", 0, "GOMEMLIMIT of flows in bytes; 0 is none, but for many states")
 	flags.IntVar(&s.Rate, "rate", 1000, "messages a second, for latency")
 	flags.IntVar(&s.Seconds, "seconds", 15, "how long latency is measured, after a warm-up")
 	flags.IntVar(&s.States, "states", 10_000_000, "rows of the large state table")

@@ -65,6 +65,7 @@ const (
 	killToWork  = "kill to first batch s"
 	busy        = "CPU % of a core"
 	resident    = "memory MB"
+	afterWork   = "memory after work MB"
 )
 
 // mostFewer is how many runs a part without a goal has.

@@ -38,6 +38,9 @@ func (p *place) start(ctx context.Context, t task) (*program, error) {
 	}
 	g := &program{command: exec.CommandContext(ctx, self, taskCommand, string(data)), errors: &strings.Builder{}}
 	g.command.Stderr = g.errors
+	if t.Settings.MemoryLimit > 0 {
+		g.command.Env = append(os.Environ(), fmt.Sprint("GOMEMLIMIT=", t.Settings.MemoryLimit))
+	}
 	if g.input, err = g.command.StdinPipe(); err != nil {
 		return nil, err
 	}

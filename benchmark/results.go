@@ -66,7 +66,7 @@ func newOutcome(ctx context.Context, p *place, part string, s settings) *outcome
 // commit names what is measured; a plus says that it was changed since.
 func commit(ctx context.Context) string {
 	name := firstLine(ctx, "git", "rev-parse", "--short", "HEAD")
-	if name != unknown && firstLine(ctx, "git", "status", "--porcelain", "--untracked-files=no", "--", "..", ":!results.jsonl") != "" {
+	if name != unknown && firstLine(ctx, "git", "status", "--porcelain", "--untracked-files=no", "--", "..", ":!results.jsonl", ":!../docs") != "" {
 		name += "+"
 	}
 	return name

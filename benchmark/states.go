@@ -11,9 +11,6 @@ import (
 	"github.com/kappaflows/flows/runtime"
 )
 
-// largeCache is the bytes of each partition's cache where states are large and many, unless the settings have others.
-const largeCache = 4 << 20
-
 // stateTable returns a database whose state table has so many rows of a hundred bytes each, made once.
 func (p *place) stateTable(ctx context.Context, rows int) (string, error) {
 	if url, ok := p.states[rows]; ok {
@@ -58,9 +55,6 @@ func (p *place) stateTable(ctx context.Context, rows int) (string, error) {
 // paddedTask returns the task of counting in a state table that is there already.
 func (p *place) paddedTask(ctx context.Context, s settings, input string) (t task, err error) {
 	t = task{Work: "padded", Name: p.name("padded"), Settings: s, Profile: s.profile, Inputs: []string{input}}
-	if t.Settings.Cache == 0 {
-		t.Settings.Cache = largeCache
-	}
 	output, err := p.create(ctx, s, "out-padded")
 	if err != nil {
 		return t, err
