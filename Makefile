@@ -8,6 +8,7 @@ COUNT     ?= 10
 PACKAGES  ?= ./...
 TESTFLAGS ?=
 BENCHFLAGS ?=
+ONLY      ?=
 
 # Tools are in a module of their own, built on first use and kept in Go's build cache.
 TOOL     = go tool -modfile=$(CURDIR)/tools/go.mod
@@ -15,11 +16,14 @@ SERVICES = go run ./internal/services/cmd/services
 # Further modules of this repository, which "./..." does not see.
 MODULES  = $(patsubst %/go.mod,%,$(wildcard benchmark/go.mod test/*/go.mod))
 
+# Packages whose hot paths have a committed baseline of allocations.
+GUARDED  = ./runtime ./runtime/kafka ./runtime/postgres
+
 # Handed on to the examples where they are set.
 export $(foreach name,TEXT ONCE DATA_DIR,$(if $(filter-out undefined,$(origin $(name))),$(name)))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-race lint format generate build bench bench-micro fuzz chaos compose-test up down clean
+.PHONY: help run test test-race lint format generate build bench bench-report bench-micro baseline fuzz chaos compose-test up down clean
 
 help: ## Show this list
 	@echo 'usage: make TARGET [VARIABLE=value ...]'
@@ -50,11 +54,19 @@ build: ## Build the examples as static binaries into bin/
 	@mkdir -p bin
 	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/ ./example/...
 
-bench: ## Measure everything on a real broker and database and write docs/benchmarks.md; BENCHFLAGS='-runs 3'
-	go run -C benchmark . -report ../docs/benchmarks.md $(BENCHFLAGS)
+bench: ## Measure on a real broker and database and write docs/benchmarks.md; ONLY=count-zipf,map for parts, BENCHFLAGS='-runs 3'
+	go run -C benchmark . measure -results results.jsonl $(if $(ONLY),-only $(ONLY)) $(BENCHFLAGS)
+	@$(MAKE) --no-print-directory bench-report
+
+bench-report: ## Write docs/benchmarks.md and its figures of what was measured
+	go run -C benchmark . report
 
 bench-micro: ## Benchmark the hot path with allocations, in a form for benchstat; COUNT=10
-	go test -run '^$$' -bench . -benchmem -count $(COUNT) ./runtime ./topic ./format ./stateful ./join
+	@go test -run '^$$' -bench . -benchmem -count $(COUNT) ./topic ./format ./stateless ./stateful ./join ./runtime
+	@go test -run '^$$' -bench HotPath -benchmem -count $(COUNT) $(filter-out ./runtime,$(GUARDED))
+
+baseline: ## Write anew what the hot path may allocate, from which the tests allow a tenth more
+	go test -run '^TestHotPathAllocations$$' -count 1 $(GUARDED) -baseline.write
 
 fuzz: ## Fuzz every target for FUZZTIME=10s
 	@for package in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -r -n1 dirname | sort -u); do \

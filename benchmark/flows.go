@@ -2,13 +2,17 @@ package main
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
+	"fmt"
+	"net"
+	"net/url"
 	"os"
 	"runtime/pprof"
-	"sync"
-	"time"
+	"strconv"
 
 	"github.com/kappaflows/flows/format"
+	"github.com/kappaflows/flows/join"
 	"github.com/kappaflows/flows/runtime"
 	"github.com/kappaflows/flows/runtime/kafka"
 	"github.com/kappaflows/flows/runtime/postgres"
@@ -17,172 +21,186 @@ import (
 	"github.com/kappaflows/flows/topic"
 )
 
-// contender is one program that does the work.
-type contender struct {
-	name string
-	run  func(ctx context.Context, p *place, run int) (result, error)
-}
-
-// works are the contenders of each work.
-var works = map[string][]contender{
-	"count": {
-		{"flows", runCount},
-		{"streams-exactly-once", runStreams("count", streamsExactlyOnce)},
-		{"streams-at-least-once", runStreams("count", streamsAtLeastOnce)},
-		{"sarama-in-memory", runSarama("count", counting)},
-	},
-	"map": {
-		{"flows-exactly-once", runMap(runtime.ExactlyOnce)},
-		{"flows-at-least-once", runMap(runtime.AtLeastOnce)},
-		{"franz-go", runFranz},
-		{"sarama", runSarama("map", mapping)},
-		{"streams-exactly-once", runStreams("map", streamsExactlyOnce)},
-	},
-	"join": {
-		{"flows", runJoin},
-		{"streams-exactly-once", runStreamsJoin(streamsExactlyOnce)},
-	},
-	"rows": {
-		{"flows-new-rows", runRows(false)},
-		{"flows-upserts", runRows(true)},
-		{"psql-copy", runCopy},
-	},
-}
-
 type config interface {
 	Compile() (*runtime.Function, error)
 }
 
-func runCount(ctx context.Context, p *place, run int) (result, error) {
-	output := p.name("counts", run)
-	if err := p.create(ctx, output); err != nil {
-		return result{}, err
-	}
-	return p.flow(ctx, run, countConfig(p, p.input, output, run))
+func (t task) options() runtime.Options {
+	s := t.Settings
+	return runtime.Options{BatchMessages: s.Batch, BatchBytes: s.BatchBytes, QueueBytes: s.QueueBytes, CacheBytes: s.Cache}
 }
 
-// countConfig is the work of counting as a user writes it.
-func countConfig(p *place, input, output string, run int) config {
-	words := topic.New(input, format.String(), format.String())
-	counts := topic.New(output, format.String(), format.Int64())
-	return stateful.Config[string, string, int64]{
-		Name: p.name("count", run), Input: words, Outputs: topic.List{counts}, State: format.Int64(), Table: "word_count",
-		Function: func(_ context.Context, word topic.Message[string, string], n int64) (int64, topic.Records, error) {
-			n++
-			return n, topic.Records{counts.Record(word.Key, n)}, nil
-		},
-		Options: runtime.Options{BatchMessages: p.settings.batch},
-	}
-}
-
-func runMap(delivery runtime.Delivery) func(ctx context.Context, p *place, run int) (result, error) {
-	return func(ctx context.Context, p *place, run int) (result, error) {
-		what := "mapped-" + delivery.String()[:2]
-		in := topic.New(p.input, format.Bytes(), format.Bytes())
-		out := topic.New(p.name(what, run), format.Bytes(), format.Bytes())
-		if err := p.create(ctx, out.Spec().Name); err != nil {
-			return result{}, err
-		}
-		return p.flow(ctx, run, stateless.Config[[]byte, []byte]{
-			Name: p.name(what, run), Input: in, Outputs: topic.List{out},
-			Function: func(_ context.Context, m topic.Message[[]byte, []byte]) (topic.Records, error) {
-				return topic.Records{out.Record(m.Key, m.Value)}, nil
+// workCount counts as a user writes it: one function, or several that share the messages.
+func workCount(ctx context.Context, t task, tell func(event)) error {
+	var all []config
+	for i := range t.Outputs {
+		number := strconv.Itoa(i)
+		words := topic.New(t.Inputs[0], format.String(), format.String())
+		counts := topic.New(t.Outputs[i], format.String(), format.Int64())
+		all = append(all, stateful.Config[string, string, int64]{
+			Name: t.Name + "-" + number, Input: words, Outputs: topic.List{counts}, State: format.Int64(), Table: "word_count_" + number,
+			Function: func(_ context.Context, word topic.Message[string, string], n int64) (int64, topic.Records, error) {
+				n++
+				return n, topic.Records{counts.Record(word.Key, n)}, nil
 			},
-			Options: runtime.Options{BatchMessages: p.settings.batch, Delivery: delivery},
+			Options: t.options(),
 		})
 	}
+	return runFlows(ctx, t, tell, all...)
 }
 
-// flow runs one function until it has handled all of the input.
-func (p *place) flow(ctx context.Context, run int, c config) (r result, err error) {
-	f, err := c.Compile()
-	if err != nil {
-		return r, err
+// paddedSize is the bytes of a state where they are large.
+const paddedSize = 100
+
+// padded counts in the first bytes of a state of a hundred.
+func padded(t task) config {
+	words := topic.New(t.Inputs[0], format.String(), format.String())
+	counts := topic.New(t.Outputs[0], format.String(), format.Int64())
+	return stateful.Config[string, string, []byte]{
+		Name: t.Name, Input: words, Outputs: topic.List{counts}, State: format.Bytes(), Table: "padded",
+		Function: func(_ context.Context, word topic.Message[string, string], state []byte) ([]byte, topic.Records, error) {
+			next := make([]byte, paddedSize)
+			copy(next, state)
+			n := binary.BigEndian.Uint64(next) + 1
+			binary.BigEndian.PutUint64(next, n)
+			return next, topic.Records{counts.Record(word.Key, int64(n))}, nil
+		},
+		Options: t.options(),
 	}
-	log, err := kafka.Open(ctx, kafka.Config{Brokers: p.brokers})
+}
+
+func workPadded(ctx context.Context, t task, tell func(event)) error {
+	return runFlows(ctx, t, tell, padded(t))
+}
+
+func workMap(ctx context.Context, t task, tell func(event)) error {
+	in := topic.New(t.Inputs[0], format.Bytes(), format.Bytes())
+	out := topic.New(t.Outputs[0], format.Bytes(), format.Bytes())
+	options := t.options()
+	if t.AtLeastOnce {
+		options.Delivery = runtime.AtLeastOnce
+	}
+	return runFlows(ctx, t, tell, stateless.Config[[]byte, []byte]{
+		Name: t.Name, Input: in, Outputs: topic.List{out},
+		Function: func(_ context.Context, m topic.Message[[]byte, []byte]) (topic.Records, error) {
+			return topic.Records{out.Record(m.Key, m.Value)}, nil
+		},
+		Options: options,
+	})
+}
+
+func workJoin(ctx context.Context, t task, tell func(event)) error {
+	text := format.String()
+	left, right := topic.New(t.Inputs[0], text, text), topic.New(t.Inputs[1], text, text)
+	return runFlows(ctx, t, tell, join.Inner(t.Name, left, right, topic.New(t.Outputs[0], text, text),
+		func(_, l, r string) string { return l + r }))
+}
+
+// runFlows runs functions until they have handled all of the messages, or ctx is done.
+func runFlows(ctx context.Context, t task, tell func(event), all ...config) (err error) {
+	functions, counting, err := compile(all)
 	if err != nil {
-		return r, err
+		return err
+	}
+	log, err := kafka.Open(ctx, kafka.Config{Brokers: t.Brokers, InstanceID: t.Instance})
+	if err != nil {
+		return err
 	}
 	defer func() { err = errors.Join(err, log.Close()) }()
-	store, err := p.openStore(ctx, run, f)
-	if err != nil {
-		return r, err
-	}
-	defer func() { err = errors.Join(err, store.Close()) }()
-	if p.settings.profile != "" {
-		file, err := os.Create(p.settings.profile)
+	var store runtime.Store
+	if !t.AtLeastOnce {
+		opened, err := openStore(ctx, t.Database, functions)
 		if err != nil {
-			return r, err
+			return err
 		}
-		defer file.Close()
-		if err := pprof.StartCPUProfile(file); err != nil {
-			return r, err
-		}
-		defer pprof.StopCPUProfile()
+		defer func() { _ = opened.Close() }()
+		store = opened
 	}
-	return p.watch(ctx, runtime.Config{Functions: append([]*runtime.Function{f}, f.Parts...), Log: log, Store: store})
+	if t.Profile != "" {
+		stop, err := profile(t.Profile)
+		if err != nil {
+			return err
+		}
+		defer stop()
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	m := &meter{functions: counting, messages: t.Settings.Messages, tell: tell, finish: cancel, ports: t.ports()}
+	if t.Endless {
+		m.messages = -1
+	}
+	if err := runtime.New(runtime.Config{Functions: functions, Log: log, Store: store, Observer: m}).Run(ctx); err != nil {
+		return err
+	}
+	return m.report()
 }
 
-func (p *place) openStore(ctx context.Context, run int, f *runtime.Function) (runtime.Store, error) {
-	url, err := p.database(ctx, int(time.Now().UnixNano()%1e6)*10+run)
-	if err != nil {
-		return nil, err
+// compile returns the functions of some configs, their parts included, and the names of those that count.
+func compile(all []config) (functions []*runtime.Function, counting map[string]bool, err error) {
+	counting = map[string]bool{}
+	for _, c := range all {
+		f, err := c.Compile()
+		if err != nil {
+			return nil, nil, err
+		}
+		counting[f.Name] = true
+		functions = append(append(functions, f), f.Parts...)
 	}
+	return functions, counting, nil
+}
+
+// openStore opens the database and makes the functions' tables in it.
+func openStore(ctx context.Context, url string, functions []*runtime.Function) (*postgres.Store, error) {
 	store, err := postgres.Open(ctx, postgres.Config{URL: url})
 	if err != nil {
 		return nil, err
 	}
-	var tables []runtime.StateTable
-	if f.State != nil {
-		tables = append(tables, f.State.Table)
+	var states []runtime.StateTable
+	var rows []*runtime.RowTable
+	for _, f := range functions {
+		rows = append(rows, f.Tables...)
+		if f.State != nil {
+			states = append(states, f.State.Table)
+		}
 	}
-	if err := store.Migrate(ctx, tables); err != nil {
+	if err := store.Migrate(ctx, states); err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	return store, store.CreateTables(ctx, f.Tables)
+	return store, store.CreateTables(ctx, rows)
 }
 
-// watch runs an engine until all messages are handled, and takes the time from its first batch on.
-func (p *place) watch(ctx context.Context, config runtime.Config) (result, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	m := &meter{function: config.Functions[0].Name, messages: p.settings.messages, done: cancel}
-	config.Observer = m
-	cpu := cpuTime()
-	if err := runtime.New(config).Run(ctx); err != nil {
-		return result{}, err
+func profile(path string) (stop func(), err error) {
+	file, err := os.Create(path)
+	if err != nil {
+		return nil, err
 	}
-	if m.handled < m.messages {
-		return result{}, ctx.Err()
+	if err := pprof.StartCPUProfile(file); err != nil {
+		return nil, err
 	}
-	return result{messages: m.handled, took: m.last.Sub(m.first), cpu: cpuTime() - cpu}, nil
+	return func() {
+		pprof.StopCPUProfile()
+		file.Close()
+	}, nil
 }
 
-// meter counts messages whose outputs are acknowledged.
-type meter struct {
-	// function is the one that counts: the last one in the work.
-	function string
-	messages int
-	done     func()
-
-	mutex       sync.Mutex
-	handled     int
-	first, last time.Time
+// ports are those of the services by the figure that counts connections to them.
+func (t task) ports() map[string]uint16 {
+	found := map[string]uint16{}
+	add := func(name, port string) {
+		if n, err := strconv.ParseUint(port, 10, 16); err == nil {
+			found[name] = uint16(n)
+		}
+	}
+	if _, port, err := net.SplitHostPort(t.Brokers[0]); err == nil {
+		add(toKafka, port)
+	}
+	if database, err := url.Parse(t.Database); err == nil {
+		add(toPostgres, database.Port())
+	}
+	return found
 }
 
-func (m *meter) BatchDone(function string, _ runtime.TopicPartition, batch runtime.BatchStats) {
-	m.mutex.Lock()
-	defer m.mutex.Unlock()
-	m.last = time.Now()
-	if m.first.IsZero() {
-		m.first = m.last.Add(-batch.Load - batch.Compute - batch.Commit - batch.Send)
-	}
-	if function != m.function {
-		return
-	}
-	if m.handled += batch.In; m.handled >= m.messages {
-		m.done()
-	}
+// unfinished says that the program was ended before its work was.
+func unfinished(handled, messages int) error {
+	return fmt.Errorf("%d of %d messages are handled: %w", handled, messages, context.Canceled)
 }
-
-func (m *meter) Happened(string, runtime.TopicPartition, runtime.Event, int) {}

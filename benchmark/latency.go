@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os/exec"
 	"strconv"
 	"sync"
@@ -11,62 +10,56 @@ import (
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 	"github.com/twmb/franz-go/pkg/kgo"
-
-	"github.com/kappaflows/flows/runtime"
-	"github.com/kappaflows/flows/runtime/kafka"
 )
 
-// latencies is what one run of the latency work gave, in microseconds.
-type latencies struct{ histogram *hdrhistogram.Histogram }
-
-func (l latencies) at(percentile float64) time.Duration {
-	return time.Duration(l.histogram.ValueAtPercentile(percentile)) * time.Microsecond
-}
-
-func (l latencies) String() string {
-	return fmt.Sprintf("p50 %s p90 %s p99 %s p99.9 %s max %s (%d messages)", show(l.at(50)), show(l.at(90)), show(l.at(99)),
-		show(l.at(99.9)), show(time.Duration(l.histogram.Max())*time.Microsecond), l.histogram.TotalCount())
-}
-
-func show(d time.Duration) string { return d.Round(100 * time.Microsecond).String() }
-
-// warmup is how long messages are sent before they are measured.
+// warmup is how long nothing is sent, and then how long what is sent is not measured.
 const warmup = 5 * time.Second
 
+// percentiles are those that are kept of a run, by their names.
+var percentiles = []struct {
+	name string
+	at   float64
+}{
+	{"p0", 0},
+	{"p25", 25},
+	{"p50 ms", 50},
+	{"p75", 75},
+	{"p90 ms", 90},
+	{"p95", 95},
+	{"p97.5", 97.5},
+	{"p99 ms", 99},
+	{"p99.5", 99.5},
+	{"p99.9 ms", 99.9},
+	{"p99.95", 99.95},
+	{"p99.99", 99.99},
+}
+
+const longest = "max ms"
+
 // counter is a program that counts from one topic to another until its context is done.
-type counter struct {
-	name     string
-	isolated bool
-	run      func(ctx context.Context, p *place, input, output string, run, messages int) error
-}
+type counter func(ctx context.Context, p *place, s settings, input, output string, messages int) error
 
-var counters = []counter{
-	{"flows", false, flowsCounter},
-	{"streams-exactly-once", true, streamsCounter(streamsExactlyOnce)},
-	{"streams-at-least-once", false, streamsCounter(streamsAtLeastOnce)},
-}
-
-func flowsCounter(ctx context.Context, p *place, input, output string, run, _ int) (err error) {
-	f, err := countConfig(p, input, output, run).Compile()
+func flowsCounter(ctx context.Context, p *place, s settings, input, output string, _ int) error {
+	url, drop, err := p.database(ctx)
 	if err != nil {
 		return err
 	}
-	log, err := kafka.Open(ctx, kafka.Config{Brokers: p.brokers})
+	g, err := p.start(context.WithoutCancel(ctx), task{
+		Work: "count", Name: p.name("count"), Settings: s, Inputs: []string{input}, Outputs: []string{output}, Database: url, Endless: true,
+	})
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, log.Close()) }()
-	store, err := p.openStore(ctx, run, f)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, store.Close()) }()
-	return runtime.New(runtime.Config{Functions: []*runtime.Function{f}, Log: log, Store: store}).Run(ctx)
+	<-ctx.Done()
+	return errors.Join(g.end(), drop())
 }
 
-func streamsCounter(guarantee string) func(context.Context, *place, string, string, int, int) error {
-	return func(ctx context.Context, p *place, input, output string, _, messages int) error {
-		command, end, err := p.streams(ctx, "count", guarantee, output, messages, input)
+// streamsCounter returns the program on Kafka Streams, with a commit.interval.ms of its own; 0 is the default.
+func streamsCounter(guarantee string, commit int) counter {
+	return func(ctx context.Context, p *place, _ settings, input, output string, messages int) error {
+		command, end, err := p.streams(ctx, streamsTask{
+			work: "count", guarantee: guarantee, inputs: []string{input}, output: output, messages: messages, commit: commit,
+		})
 		if err != nil {
 			return err
 		}
@@ -79,56 +72,55 @@ func streamsCounter(guarantee string) func(context.Context, *place, string, stri
 	}
 }
 
-// measureLatency sends messages at a fixed rate, whatever becomes of them, and takes for each the time from when it was
-// meant to be sent until its output was read: what waits because the program is late counts.
-func measureLatency(ctx context.Context, p *place) (map[string][]latencies, error) {
-	all := map[string][]latencies{}
-	fmt.Printf("latency of count at %d messages/s for %s, %d keys, %d partitions, %d runs; from the intended time of sending to the output's reading\n",
-		p.settings.rate, p.settings.duration, p.settings.keys, p.settings.partitions, p.settings.runs)
-	for run := range p.settings.runs {
-		for _, c := range counters {
-			l, err := p.latency(ctx, c, run)
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", c.name, err)
-			}
-			fmt.Printf("  run %d  %-24s %s\n", run+1, c.name, l)
-			all[c.name] = append(all[c.name], l)
+// runLatency sends messages at a fixed rate, whatever becomes of them, and takes for each the time from when it was meant to
+// be sent until its output was read: what waits because the program is late counts. isolated reads what is committed only.
+func runLatency(count counter, isolated bool) func(context.Context, *place, settings) (figures, error) {
+	return func(ctx context.Context, p *place, s settings) (figures, error) {
+		input, err := p.create(ctx, s, "paced")
+		if err != nil {
+			return nil, err
 		}
-	}
-	return all, nil
-}
-
-func (p *place) latency(ctx context.Context, c counter, run int) (latencies, error) {
-	input, output := p.name("paced-"+c.name, run), p.name("paced-out-"+c.name, run)
-	for _, name := range []string{input, output} {
-		if err := p.create(ctx, name); err != nil {
-			return latencies{}, err
+		output, err := p.create(ctx, s, "paced-out")
+		if err != nil {
+			return nil, err
 		}
+		length := time.Duration(s.Seconds)*time.Second + warmup
+		watch := &stopwatch{
+			sent: make([]time.Time, int(length.Seconds()*float64(s.Rate))), keys: s.Keys, rate: s.Rate,
+			histogram: hdrhistogram.New(1, int64(time.Minute/time.Microsecond), 3),
+		}
+		counting, cancel := context.WithCancel(ctx)
+		defer cancel()
+		running := make(chan error, 1)
+		go func() { running <- count(counting, p, s, input, output, len(watch.sent)) }()
+		err = watch.measure(ctx, p, input, output, isolated)
+		cancel()
+		if err := errors.Join(err, <-running); err != nil {
+			return nil, err
+		}
+		return watch.figures(), p.tidy(ctx)
 	}
-	messages := int((p.settings.duration + warmup).Seconds() * float64(p.settings.rate))
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	running := make(chan error, 1)
-	go func() { running <- c.run(ctx, p, input, output, run, messages) }()
-	s := &stopwatch{
-		sent: make([]time.Time, messages), keys: p.settings.keys, left: messages,
-		measured: latencies{hdrhistogram.New(1, int64(time.Minute/time.Microsecond), 3)},
-	}
-	err := s.measure(ctx, p, input, output, c.isolated)
-	cancel()
-	return s.measured, errors.Join(err, <-running)
 }
 
 // stopwatch sends messages and reads what became of them.
 type stopwatch struct {
-	keys, left int
+	keys, rate int
 	// sent is when each message was meant to be sent.
-	sent     []time.Time
-	measured latencies
+	sent []time.Time
+	// histogram is of microseconds.
+	histogram *hdrhistogram.Histogram
 }
 
-func (s *stopwatch) measure(ctx context.Context, p *place, input, output string, isolated bool) error {
-	ctx, cancel := context.WithTimeout(ctx, p.settings.duration+2*time.Minute)
+func (w *stopwatch) figures() figures {
+	f := figures{longest: float64(w.histogram.Max()) / 1e3}
+	for _, p := range percentiles {
+		f[p.name] = float64(w.histogram.ValueAtPercentile(p.at)) / 1e3
+	}
+	return f
+}
+
+func (w *stopwatch) measure(ctx context.Context, p *place, input, output string, isolated bool) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(len(w.sent)/w.rate)*time.Second+2*time.Minute)
 	defer cancel()
 	options := []kgo.Opt{
 		kgo.SeedBrokers(p.brokers...), kgo.ConsumeTopics(output), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
@@ -144,17 +136,17 @@ func (s *stopwatch) measure(ctx context.Context, p *place, input, output string,
 	defer client.Close()
 	// Both the program and the reader must be at work before the clock starts.
 	begin := time.Now().Add(warmup)
-	for i := range s.sent {
-		s.sent[i] = begin.Add(time.Duration(i) * time.Second / time.Duration(p.settings.rate))
+	for i := range w.sent {
+		w.sent[i] = begin.Add(time.Duration(i) * time.Second / time.Duration(w.rate))
 	}
 	var sending sync.WaitGroup
 	defer sending.Wait()
-	sending.Go(func() { s.send(ctx, client, input) })
-	return s.read(ctx, client, begin.Add(warmup))
+	sending.Go(func() { w.send(ctx, client, input) })
+	return w.read(ctx, client, begin.Add(warmup))
 }
 
-func (s *stopwatch) send(ctx context.Context, client *kgo.Client, topic string) {
-	for i, at := range s.sent {
+func (w *stopwatch) send(ctx context.Context, client *kgo.Client, topic string) {
+	for i, at := range w.sent {
 		if wait := time.Until(at); wait > 0 {
 			select {
 			case <-time.After(wait):
@@ -162,13 +154,13 @@ func (s *stopwatch) send(ctx context.Context, client *kgo.Client, topic string) 
 				return
 			}
 		}
-		key := strconv.AppendInt(nil, int64(i%s.keys), 10)
+		key := strconv.AppendInt(nil, int64(i%w.keys), 10)
 		client.Produce(ctx, &kgo.Record{Topic: topic, Key: key, Value: key}, nil)
 	}
 }
 
-func (s *stopwatch) read(ctx context.Context, client *kgo.Client, from time.Time) error {
-	for s.left > 0 {
+func (w *stopwatch) read(ctx context.Context, client *kgo.Client, from time.Time) error {
+	for left := len(w.sent); left > 0; {
 		fetches := client.PollFetches(ctx)
 		if err := fetches.Err0(); err != nil {
 			return err
@@ -182,9 +174,9 @@ func (s *stopwatch) read(ctx context.Context, client *kgo.Client, from time.Time
 				failed = err
 				return
 			}
-			s.left--
-			if sent := s.sent[key+(count-1)*s.keys]; sent.After(from) {
-				failed = errors.Join(failed, s.measured.histogram.RecordValue(now.Sub(sent).Microseconds()))
+			left--
+			if sent := w.sent[key+(count-1)*w.keys]; sent.After(from) {
+				failed = errors.Join(failed, w.histogram.RecordValue(now.Sub(sent).Microseconds()))
 			}
 		})
 		if failed != nil {

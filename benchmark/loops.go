@@ -13,21 +13,23 @@ import (
 
 // lap takes the time of a loop: from the first message that it handled to the last that was acknowledged.
 type lap struct {
+	tell     func(event)
 	mutex    sync.Mutex
+	all      int
 	left     int
 	first    time.Time
-	took     time.Duration
-	cpu      time.Duration
 	finished chan struct{}
 }
 
-func newLap(messages int) *lap { return &lap{left: messages, finished: make(chan struct{})} }
+func newLap(t task, tell func(event)) *lap {
+	return &lap{tell: tell, all: t.Settings.Messages, left: t.Settings.Messages, finished: make(chan struct{})}
+}
 
 func (l *lap) begin() {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
 	if l.first.IsZero() {
-		l.first, l.cpu = time.Now(), cpuTime()
+		l.first = time.Now()
 	}
 }
 
@@ -36,17 +38,18 @@ func (l *lap) acknowledged(n int) {
 	defer l.mutex.Unlock()
 	before := l.left
 	if l.left -= n; l.left <= 0 && before > 0 {
-		l.took, l.cpu = time.Since(l.first), cpuTime()-l.cpu
+		l.tell(event{What: done, Took: time.Since(l.first)})
 		close(l.finished)
 	}
 }
 
-func (l *lap) result(ctx context.Context, messages int) (result, error) {
+// wait waits until the last message is acknowledged.
+func (l *lap) wait(ctx context.Context) error {
 	select {
 	case <-l.finished:
-		return result{messages: messages, took: l.took, cpu: l.cpu}, nil
+		return nil
 	case <-ctx.Done():
-		return result{}, ctx.Err()
+		return unfinished(l.all-l.left, l.all)
 	}
 }
 
@@ -64,50 +67,54 @@ func tunedSarama() *sarama.Config {
 	return config
 }
 
-// runSarama returns a plain sarama loop at least once: a goroutine a partition reads, makes the output, and gives it to one
-// AsyncProducer. Positions are not kept.
-func runSarama(what string, each func() func(*sarama.ConsumerMessage) *sarama.ProducerMessage) func(context.Context, *place, int) (result, error) {
-	return func(ctx context.Context, p *place, run int) (r result, err error) {
-		output := p.name("sarama-"+what, run)
-		if err := p.create(ctx, output); err != nil {
-			return r, err
-		}
-		consumer, err := sarama.NewConsumer(p.brokers, tunedSarama())
-		if err != nil {
-			return r, err
-		}
-		defer func() { err = errors.Join(err, consumer.Close()) }()
-		producer, err := sarama.NewAsyncProducer(p.brokers, tunedSarama())
-		if err != nil {
-			return r, err
-		}
-		l := newLap(p.settings.messages)
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel()
-		var loops sync.WaitGroup
-		loops.Go(func() {
-			for range producer.Successes() {
-				l.acknowledged(1)
-			}
-		})
-		defer loops.Wait()
-		defer producer.AsyncClose()
-		var readers sync.WaitGroup
-		defer readers.Wait()
-		defer cancel()
-		for partition := range int32(p.settings.partitions) {
-			reading, err := consumer.ConsumePartition(p.input, partition, sarama.OffsetOldest)
-			if err != nil {
-				return r, err
-			}
-			defer reading.AsyncClose()
-			readers.Go(func() { loop(ctx, l, reading, producer, output, each()) })
-		}
-		return l.result(ctx, p.settings.messages)
-	}
+type maker func(*sarama.ConsumerMessage) *sarama.ProducerMessage
+
+func workSarama(ctx context.Context, t task, tell func(event)) error {
+	return saramaLoop(ctx, t, tell, mapping)
 }
 
-func loop(ctx context.Context, l *lap, in sarama.PartitionConsumer, out sarama.AsyncProducer, topic string, each func(*sarama.ConsumerMessage) *sarama.ProducerMessage) {
+func workInMemory(ctx context.Context, t task, tell func(event)) error {
+	return saramaLoop(ctx, t, tell, counting)
+}
+
+// saramaLoop is a plain sarama loop at least once: a goroutine a partition reads, makes the output, and gives it to one
+// AsyncProducer. Positions are not kept.
+func saramaLoop(ctx context.Context, t task, tell func(event), each func() maker) (err error) {
+	consumer, err := sarama.NewConsumer(t.Brokers, tunedSarama())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, consumer.Close()) }()
+	producer, err := sarama.NewAsyncProducer(t.Brokers, tunedSarama())
+	if err != nil {
+		return err
+	}
+	l := newLap(t, tell)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var loops sync.WaitGroup
+	loops.Go(func() {
+		for range producer.Successes() {
+			l.acknowledged(1)
+		}
+	})
+	defer loops.Wait()
+	defer producer.AsyncClose()
+	var readers sync.WaitGroup
+	defer readers.Wait()
+	defer cancel()
+	for partition := range int32(t.Settings.Partitions) {
+		reading, err := consumer.ConsumePartition(t.Inputs[0], partition, sarama.OffsetOldest)
+		if err != nil {
+			return err
+		}
+		defer reading.AsyncClose()
+		readers.Go(func() { loop(ctx, l, reading, producer, t.Outputs[0], each()) })
+	}
+	return l.wait(ctx)
+}
+
+func loop(ctx context.Context, l *lap, in sarama.PartitionConsumer, out sarama.AsyncProducer, topic string, each maker) {
 	l.begin()
 	for {
 		select {
@@ -124,14 +131,14 @@ func loop(ctx context.Context, l *lap, in sarama.PartitionConsumer, out sarama.A
 	}
 }
 
-func mapping() func(*sarama.ConsumerMessage) *sarama.ProducerMessage {
+func mapping() maker {
 	return func(m *sarama.ConsumerMessage) *sarama.ProducerMessage {
 		return &sarama.ProducerMessage{Key: sarama.ByteEncoder(m.Key), Value: sarama.ByteEncoder(m.Value), Timestamp: m.Timestamp}
 	}
 }
 
 // counting counts in a map in memory, which a crash loses.
-func counting() func(*sarama.ConsumerMessage) *sarama.ProducerMessage {
+func counting() maker {
 	counts := map[string]int64{}
 	return func(m *sarama.ConsumerMessage) *sarama.ProducerMessage {
 		counts[string(m.Key)]++
@@ -140,24 +147,20 @@ func counting() func(*sarama.ConsumerMessage) *sarama.ProducerMessage {
 	}
 }
 
-// runFranz is a plain franz-go loop at least once: one client polls and gives what it read to itself to produce.
-func runFranz(ctx context.Context, p *place, run int) (result, error) {
-	output := p.name("franz-map", run)
-	if err := p.create(ctx, output); err != nil {
-		return result{}, err
-	}
-	client, err := kgo.NewClient(kgo.SeedBrokers(p.brokers...), kgo.ConsumeTopics(p.input), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		kgo.DefaultProduceTopic(output), kgo.ProducerLinger(5*time.Millisecond), kgo.ProducerBatchMaxBytes(1_000_000),
+// workFranz is a plain franz-go loop at least once: one client polls and gives what it read to itself to produce.
+func workFranz(ctx context.Context, t task, tell func(event)) error {
+	client, err := kgo.NewClient(kgo.SeedBrokers(t.Brokers...), kgo.ConsumeTopics(t.Inputs[0]), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.DefaultProduceTopic(t.Outputs[0]), kgo.ProducerLinger(5*time.Millisecond), kgo.ProducerBatchMaxBytes(1_000_000),
 		kgo.MaxBufferedRecords(200_000), kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.FetchMaxPartitionBytes(2<<20))
 	if err != nil {
-		return result{}, err
+		return err
 	}
 	defer client.Close()
-	l := newLap(p.settings.messages)
-	for read := 0; read < p.settings.messages; {
+	l := newLap(t, tell)
+	for read := 0; read < t.Settings.Messages; {
 		fetches := client.PollFetches(ctx)
 		if err := fetches.Err0(); err != nil {
-			return result{}, err
+			return err
 		}
 		l.begin()
 		fetches.EachRecord(func(r *kgo.Record) {
@@ -169,5 +172,5 @@ func runFranz(ctx context.Context, p *place, run int) (result, error) {
 			})
 		})
 	}
-	return l.result(ctx, p.settings.messages)
+	return l.wait(ctx)
 }

@@ -1,8 +1,13 @@
 // Command benchmark measures flows on a real Kafka broker and a real Postgres server, side by side with the same work done
 // by other programs on the same services.
 //
+//	benchmark list      the parts that there are
+//	benchmark measure   runs parts and keeps what came of them in a file
+//	benchmark report    writes that file as Markdown with figures
+//
 // It starts the services itself unless KAFKA_BROKERS and POSTGRES_URL name some. Every figure is the median of several runs,
-// the contenders taking turns, so that a machine whose speed drifts does not favour one of them.
+// the contenders taking turns, so that a machine whose speed drifts does not favour one of them. Each contender is a process
+// of its own.
 package main
 
 import (
@@ -13,44 +18,48 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 )
 
-// settings are what a measurement is of.
+// settings are what a measurement is of. A part changes some of them for itself.
 type settings struct {
-	work       string
-	messages   int
-	keys       int
-	keyShape   string
-	size       int
-	partitions int
-	runs       int
-	batch      int
-	rate       int
-	duration   time.Duration
-	contenders string
-	profile    string
-	report     string
+	Messages   int    `json:"messages"`
+	Keys       int    `json:"keys"`
+	Shape      string `json:"distribution"`
+	Size       int    `json:"size"`
+	Partitions int    `json:"partitions"`
+	Runs       int    `json:"runs"`
+	// Batch is the messages of a batch, and Cache the bytes of each partition's cache; 0 is the default.
+	Batch int `json:"batch,omitempty"`
+	Cache int `json:"cache,omitempty"`
+	// BatchBytes and QueueBytes are the options of these names; 0 is the default.
+	BatchBytes int `json:"batchBytes,omitempty"`
+	QueueBytes int `json:"queueBytes,omitempty"`
+	// MemoryLimit is the soft limit of a process of flows in bytes, GOMEMLIMIT; 0 is none.
+	MemoryLimit int `json:"memoryLimit,omitempty"`
+	// Rate is messages a second, for latency, and Seconds how long that is measured.
+	Rate    int `json:"rate,omitempty"`
+	Seconds int `json:"seconds,omitempty"`
+	// States is how many rows the state table has before.
+	States int `json:"states,omitempty"`
+	// Functions is how many share the messages in one process.
+	Functions int `json:"functions,omitempty"`
+	// Idle is how many seconds an idle app is looked at.
+	Idle int `json:"idle,omitempty"`
+
+	how
+}
+
+// how is what of the settings changes nothing of what is measured.
+type how struct {
+	only, contenders, profile, results string
+	resume                             bool
 }
 
 func main() {
-	var s settings
-	flag.StringVar(&s.work, "work", "count", "what is measured: count, map, join, rows or latency")
-	flag.IntVar(&s.messages, "messages", 3_000_000, "messages a run")
-	flag.IntVar(&s.keys, "keys", 100_000, "distinct keys")
-	flag.StringVar(&s.keyShape, "distribution", "uniform", "how messages spread over keys: uniform, zipf, hot or new")
-	flag.IntVar(&s.size, "size", 100, "bytes of a value")
-	flag.IntVar(&s.partitions, "partitions", 4, "partitions of each topic")
-	flag.IntVar(&s.runs, "runs", 5, "runs of each contender")
-	flag.IntVar(&s.batch, "batch", 0, "messages of a batch; 0 is the default")
-	flag.IntVar(&s.rate, "rate", 1000, "messages a second, for latency")
-	flag.DurationVar(&s.duration, "duration", 20*time.Second, "how long latency is measured, after a warm-up")
-	flag.StringVar(&s.contenders, "contenders", "", "which contenders, separated by commas; all unless set")
-	flag.StringVar(&s.profile, "cpuprofile", "", "write a CPU profile of the last run to this file")
-	flag.StringVar(&s.report, "report", "", "measure everything and write it to this file, as Markdown")
-	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := measure(ctx, s)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:])
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "benchmark:", err)
@@ -58,83 +67,92 @@ func main() {
 	}
 }
 
-// measure starts the services and measures one work, or all for a report.
-func measure(ctx context.Context, s settings) (err error) {
-	p, err := openPlace(ctx, s)
+func run(ctx context.Context, arguments []string) error {
+	command := ""
+	if len(arguments) > 0 {
+		command, arguments = arguments[0], arguments[1:]
+	}
+	switch command {
+	case "list":
+		list()
+		return nil
+	case "measure":
+		return measureCommand(ctx, arguments)
+	case "report":
+		return reportCommand(arguments)
+	case taskCommand:
+		return runTask(ctx, arguments)
+	default:
+		return errors.New("usage: benchmark list | measure [flags] | report [flags]; -h after a command lists its flags")
+	}
+}
+
+func list() {
+	for _, p := range parts {
+		fmt.Printf("%-16s %s: %s\n", p.id, p.title, strings.Join(names(p.contenders), ", "))
+	}
+}
+
+func measureCommand(ctx context.Context, arguments []string) (err error) {
+	s := settings{Functions: 1}
+	flags := flag.NewFlagSet("measure", flag.ExitOnError)
+	flags.StringVar(&s.only, "only", "", "which parts, separated by commas; all unless set")
+	flags.StringVar(&s.contenders, "contenders", "", "which contenders, separated by commas; all unless set. Results of some are not kept")
+	flags.StringVar(&s.results, "results", "", "the file that keeps what came of whole parts; nothing is kept unless set")
+	flags.BoolVar(&s.resume, "resume", false, "leave out parts of which the file has results of this commit and these settings")
+	flags.IntVar(&s.Runs, "runs", 5, "runs of each contender; parts without a goal have fewer")
+	flags.IntVar(&s.Messages, "messages", 3_000_000, "messages a run; some parts take a share of it")
+	flags.IntVar(&s.Keys, "keys", 100_000, "distinct keys")
+	flags.IntVar(&s.Size, "size", 100, "bytes of a value")
+	flags.IntVar(&s.Partitions, "partitions", 4, "partitions of each topic")
+	flags.IntVar(&s.Batch, "batch", 0, "messages of a batch of flows; 0 is the default")
+	flags.IntVar(&s.BatchBytes, "batch-bytes", 0, "bytes of a batch of flows; 0 is the default")
+	flags.IntVar(&s.QueueBytes, "queue-bytes", 0, "bytes that flows reads ahead for each partition; 0 is the default")
+	flags.IntVar(&s.Cache, "cache", 0, "bytes of the cache that flows has for each partition; 0 is the default, or less for many states")
+	flags.IntVar(&s.MemoryLimit, "memory-limit", 0, "GOMEMLIMIT of flows in bytes; 0 is none, but for many states")
+	flags.IntVar(&s.Rate, "rate", 1000, "messages a second, for latency")
+	flags.IntVar(&s.Seconds, "seconds", 15, "how long latency is measured, after a warm-up")
+	flags.IntVar(&s.States, "states", 10_000_000, "rows of the large state table")
+	flags.IntVar(&s.Idle, "idle", 60, "how many seconds an idle app is looked at")
+	flags.StringVar(&s.profile, "cpuprofile", "", "write a CPU profile of the last run of flows to this file")
+	_ = flags.Parse(arguments) // It ends the process by itself.
+	chosen, err := chooseParts(s.only)
+	if err != nil {
+		return err
+	}
+	p, err := openPlace(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.close()) }()
-	switch {
-	case s.report != "":
-		return p.report(ctx, s.report)
-	case s.work == "latency":
-		_, err := measureLatency(ctx, p)
-		return err
-	default:
-		_, err := p.compare(ctx)
-		return err
-	}
-}
-
-// standing is what the runs of one contender gave.
-type standing struct {
-	name    string
-	results []result
-}
-
-// compare runs every contender of the work in turns and prints what came of it.
-func (p *place) compare(ctx context.Context) ([]standing, error) {
-	s := p.settings
-	field, err := contendersOf(s)
-	if err != nil {
-		return nil, err
-	}
-	if err := p.fill(ctx); err != nil {
-		return nil, err
-	}
-	fmt.Println(s)
-	standings := make([]standing, len(field))
-	for run := range s.runs {
-		for i, c := range field {
-			r, err := c.run(ctx, p, run)
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", c.name, err)
-			}
-			fmt.Printf("  run %d  %-28s %s\n", run+1, c.name, r)
-			standings[i].name, standings[i].results = c.name, append(standings[i].results, r)
+	for _, one := range chosen {
+		began := time.Now()
+		if err := p.measure(ctx, one, s); err != nil {
+			return fmt.Errorf("%s: %w", one.id, err)
 		}
+		fmt.Printf("%s took %s\n\n", one.id, time.Since(began).Round(time.Second))
 	}
-	for _, c := range standings {
-		fmt.Printf("%-30s median %8.0f msg/s  (%.0f to %.0f)\n", c.name, median(c.results), lowest(c.results), highest(c.results))
-	}
-	return standings, nil
+	return nil
 }
 
-func (s settings) String() string {
-	return fmt.Sprintf("%s: %d messages of %d bytes, %s over %d keys, %d partitions, %d runs", s.work, s.messages, s.size, s.keyShape, s.keys, s.partitions, s.runs)
+func chooseParts(only string) ([]part, error) {
+	if only == "" {
+		return parts, nil
+	}
+	return choose(parts, only, func(p part) string { return p.id })
 }
 
-// contendersOf returns those who do the work, of the ones that were asked for.
-func contendersOf(s settings) ([]contender, error) {
-	all, ok := works[s.work]
-	if !ok {
-		return nil, fmt.Errorf("unknown work %q", s.work)
-	}
-	if s.contenders == "" {
-		return all, nil
-	}
-	var chosen []contender
-	for name := range strings.SplitSeq(s.contenders, ",") {
-		found := false
-		for _, c := range all {
-			if c.name == name {
-				chosen, found = append(chosen, c), true
+// choose returns those of some things that a list of names names, in the order of the list.
+func choose[T any](all []T, list string, name func(T) string) (chosen []T, err error) {
+next:
+	for wanted := range strings.SplitSeq(list, ",") {
+		for _, one := range all {
+			if name(one) == wanted {
+				chosen = append(chosen, one)
+				continue next
 			}
 		}
-		if !found {
-			return nil, fmt.Errorf("%s has no contender %q", s.work, name)
-		}
+		return nil, fmt.Errorf("there is no %q", wanted)
 	}
 	return chosen, nil
 }

@@ -2,15 +2,10 @@ package main
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
-	"slices"
-	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -20,25 +15,29 @@ import (
 	"github.com/kappaflows/flows/internal/services/local"
 )
 
-// place is where contenders run: services, and the topic with the input that all of them read.
+// place is where contenders run: services, and the topics with the input that all of them read.
 type place struct {
-	settings settings
 	brokers  []string
 	postgres string
 	services []*local.Service
 	client   *kgo.Client
 	admin    *kadm.Client
-	input    string
 	started  int64
-	// joined says that the inputs of the join are written.
-	joined bool
+	named    int
+	// inputs are the topics that are filled, and states the databases with a large table, by what is in them; files are
+	// those of rows.
+	inputs map[input]string
+	states map[int]string
+	files  map[int]string
+	// classes is the path of Kafka Streams once it is compiled.
+	classes string
 }
 
 // tuned is Postgres as one would set it for a write-heavy load on this machine; durable all the same.
 var tuned = []string{"max_wal_size = 8GB", "shared_buffers = 1GB", "checkpoint_timeout = 15min", "wal_compression = lz4"}
 
-func openPlace(ctx context.Context, s settings) (*place, error) {
-	p := &place{settings: s, started: time.Now().UnixNano()}
+func openPlace(ctx context.Context) (*place, error) {
+	p := &place{started: time.Now().Unix(), inputs: map[input]string{}, states: map[int]string{}, files: map[int]string{}}
 	if err := p.startServices(ctx); err != nil {
 		return nil, errors.Join(err, p.close())
 	}
@@ -78,132 +77,86 @@ func (p *place) close() error {
 	for _, s := range p.services {
 		errs = append(errs, s.Remove())
 	}
+	for _, file := range p.files {
+		errs = append(errs, os.Remove(file))
+	}
 	return errors.Join(errs...)
 }
 
-// name returns a name that no other run has.
-func (p *place) name(what string, run int) string {
-	return fmt.Sprintf("%s-%d-%d", what, p.started, run)
+// namePrefix begins the name of every topic, group and database of the benchmark.
+const namePrefix = "bench-"
+
+// name returns a name that nothing else has.
+func (p *place) name(what string) string {
+	p.named++
+	return fmt.Sprintf("%s%d-%d-%s", namePrefix, p.started, p.named, what)
 }
 
 // create makes a topic with the partitions of the measurement.
-func (p *place) create(ctx context.Context, name string) error {
-	_, err := p.admin.CreateTopic(ctx, int32(p.settings.partitions), 1, nil, name)
+func (p *place) create(ctx context.Context, s settings, what string) (string, error) {
+	name := p.name(what)
+	if _, err := p.admin.CreateTopic(ctx, int32(s.Partitions), 1, nil, name); err != nil {
+		return "", err
+	}
+	return name, nil
+}
+
+// tidy deletes what a run leaves in the broker, its internal topics too, so that the disk does not fill and files that are
+// no longer needed do not push others out of memory. Inputs stay.
+func (p *place) tidy(ctx context.Context) error {
+	inputs := map[string]bool{}
+	for _, name := range p.inputs {
+		inputs[name] = true
+	}
+	return p.deleteTopics(ctx, func(name string) bool { return !inputs[name] })
+}
+
+func (p *place) deleteTopics(ctx context.Context, which func(string) bool) error {
+	topics, err := p.admin.ListTopics(ctx)
+	if err != nil {
+		return err
+	}
+	var gone []string
+	for _, name := range topics.Names() {
+		if strings.HasPrefix(name, namePrefix) && which(name) {
+			gone = append(gone, name)
+		}
+	}
+	if len(gone) == 0 {
+		return nil
+	}
+	_, err = p.admin.DeleteTopics(ctx, gone...)
 	return err
 }
 
-// fill writes the input: all messages, before anything is measured.
-func (p *place) fill(ctx context.Context) error {
-	p.started, p.joined = time.Now().UnixNano(), false
-	p.input = p.name("words", 0)
-	if err := p.create(ctx, p.input); err != nil {
-		return err
-	}
-	value := p.value()
-	next := keys(p.settings)
-	var failed error
-	for range p.settings.messages {
-		p.client.Produce(ctx, &kgo.Record{Topic: p.input, Key: next(), Value: value}, func(_ *kgo.Record, err error) {
-			if err != nil {
-				failed = err
-			}
-		})
-	}
-	if err := p.client.Flush(ctx); err != nil {
-		return err
-	}
-	return failed
+// clear deletes what a part leaves, but for large tables of states: two parts need those.
+func (p *place) clear(ctx context.Context) error {
+	p.inputs = map[input]string{}
+	return p.deleteTopics(ctx, func(string) bool { return true })
 }
 
-// value is what every message has.
-func (p *place) value() []byte {
-	value := make([]byte, p.settings.size)
-	for i := range value {
-		value[i] = "abcdefghijklmnopqrstuvwxyz"[i%26]
-	}
-	return value
-}
-
-// keys returns a source of keys of the distribution; the same for every measurement.
-func keys(s settings) func() []byte {
-	random := rand.New(rand.NewPCG(1, 2))
-	zipf := rand.NewZipf(random, 1.1, 1, uint64(s.keys-1))
-	fresh := 0
-	return func() []byte {
-		var n uint64
-		switch s.keyShape {
-		case "zipf":
-			n = zipf.Uint64()
-		case "hot":
-			n = 0
-		case "new":
-			fresh++
-			n = spread(uint64(fresh))
-		default:
-			n = random.Uint64N(uint64(s.keys))
-		}
-		return strconv.AppendUint([]byte("key-"), n, 10)
-	}
-}
-
-// spread makes numbers that come in order come in none, each still once.
-func spread(n uint64) uint64 {
-	var b [8]byte
-	binary.LittleEndian.PutUint64(b[:], n*0x9e3779b97f4a7c15)
-	slices.Reverse(b[:])
-	return binary.LittleEndian.Uint64(b[:])
-}
-
-// database returns the URL of a database that is empty.
-func (p *place) database(ctx context.Context, run int) (string, error) {
+// database makes an empty database and returns its URL, and what deletes it.
+func (p *place) database(ctx context.Context) (url string, drop func() error, err error) {
 	conn, err := pgx.Connect(ctx, p.postgres)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	defer conn.Close(ctx)
-	name := strings.ReplaceAll(p.name("bench", run), "-", "_")
+	name := strings.ReplaceAll(p.name("states"), "-", "_")
 	if _, err := conn.Exec(ctx, "create database "+name); err != nil {
-		return "", err
+		return "", nil, err
 	}
 	config := conn.Config().Copy()
-	return fmt.Sprintf("postgres://%s:%s@%s:%d/%s", config.User, config.Password, config.Host, config.Port, name), nil
+	url = fmt.Sprintf("postgres://%s:%s@%s:%d/%s", config.User, config.Password, config.Host, config.Port, name)
+	return url, func() error { return p.drop(context.WithoutCancel(ctx), name) }, nil
 }
 
-// result is what one run gave.
-type result struct {
-	messages int
-	took     time.Duration
-	cpu      time.Duration
-}
-
-func (r result) rate() float64 { return float64(r.messages) / r.took.Seconds() }
-
-func (r result) String() string {
-	return fmt.Sprintf("%8.0f msg/s in %6.2f s, %5.2f s of CPU", r.rate(), r.took.Seconds(), r.cpu.Seconds())
-}
-
-func rates(results []result) []float64 {
-	var all []float64
-	for _, r := range results {
-		all = append(all, r.rate())
+func (p *place) drop(ctx context.Context, name string) error {
+	conn, err := pgx.Connect(ctx, p.postgres)
+	if err != nil {
+		return err
 	}
-	slices.Sort(all)
-	return all
-}
-
-func median(results []result) float64 {
-	all := rates(results)
-	return (all[(len(all)-1)/2] + all[len(all)/2]) / 2
-}
-
-func lowest(results []result) float64  { return slices.Min(rates(results)) }
-func highest(results []result) float64 { return slices.Max(rates(results)) }
-
-// cpuTime is what this process has used.
-func cpuTime() time.Duration {
-	var usage syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
-		return 0
-	}
-	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+	defer conn.Close(ctx)
+	_, err = conn.Exec(ctx, "drop database "+name+" with (force)")
+	return err
 }

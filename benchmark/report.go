@@ -1,188 +1,232 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
-	"context"
+	"errors"
+	"flag"
 	"fmt"
+	"maps"
 	"os"
-	"os/exec"
-	"runtime"
+	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 )
 
-// measurement is one line of the report: a work, and what is aimed at in it.
-type measurement struct {
-	title, work, shape string
-	goals              []goal
-}
-
-// goal is a ratio of two contenders' medians that is aimed at.
-type goal struct {
-	of, to string
-	least  float64
-}
-
-// measurements are what a report has.
-var measurements = []measurement{
-	{"Count, uniform keys", "count", "uniform", countGoals(2.5, 0.65)},
-	{"Count, zipf keys", "count", "zipf", countGoals(5, 1.4)},
-	{"Count, one hot key", "count", "hot", countGoals(8, 2.2)},
-	{"Count, every key new", "count", "new", nil},
-	{"Map", "map", "uniform", []goal{
-		{"flows-at-least-once", "franz-go", 1},
-		{"flows-at-least-once", "sarama", 2},
-		{"flows-exactly-once", "sarama", 0.9},
-		{"flows-exactly-once", "streams-exactly-once", 2},
-	}},
-	{"Join of two topics", "join", "uniform", []goal{{"flows", "streams-exactly-once", 1.5}}},
-	{"Rows of five columns", "rows", "uniform", []goal{{"flows-new-rows", "psql-copy", 0.7}, {"flows-upserts", "psql-copy", 0.5}}},
-}
-
-func countGoals(streams, memory float64) []goal {
-	return []goal{{"flows", "streams-exactly-once", streams}, {"flows", "sarama-in-memory", memory}}
-}
-
-// report measures everything and writes it to a file.
-func (p *place) report(ctx context.Context, path string) error {
-	var out bytes.Buffer
-	p.head(ctx, &out)
-	asked := p.settings
-	for _, m := range measurements {
-		p.settings = asked
-		p.settings.work, p.settings.keyShape = m.work, m.shape
-		standings, err := p.compare(ctx)
-		if err != nil {
-			return err
-		}
-		m.write(&out, p.settings, standings)
-	}
-	p.settings = asked
-	p.settings.work = "latency"
-	all, err := measureLatency(ctx, p)
+func reportCommand(arguments []string) error {
+	flags := flag.NewFlagSet("report", flag.ExitOnError)
+	from := flags.String("results", "results.jsonl", "the file that measure kept results in")
+	notes := flags.String("notes", "notes.md", "what people say of the results, in Markdown")
+	out := flags.String("out", "../docs/benchmarks.md", "the file to write; figures go into the folder of the same name")
+	_ = flags.Parse(arguments) // It ends the process by itself.
+	all, err := readResults(*from)
 	if err != nil {
 		return err
 	}
-	writeLatencies(&out, p.settings, all)
-	out.WriteString(notes)
-	return os.WriteFile(path, out.Bytes(), 0o644)
+	if len(all) == 0 {
+		return errors.New("nothing is measured yet")
+	}
+	said, err := os.ReadFile(*notes)
+	if err != nil {
+		return err
+	}
+	folder := strings.TrimSuffix(*out, filepath.Ext(*out))
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return err
+	}
+	r := &report{results: all, folder: folder}
+	if err := r.draw(); err != nil {
+		return err
+	}
+	r.head()
+	r.goals()
+	fmt.Fprintf(&r.out, "## What stands in the way\n\n%s\n\n", strings.TrimSpace(string(said)))
+	r.peers()
+	for _, p := range parts {
+		r.part(p)
+	}
+	r.out.WriteString(programs)
+	return os.WriteFile(*out, r.out.Bytes(), 0o644)
 }
 
-func (p *place) head(ctx context.Context, out *bytes.Buffer) {
-	fmt.Fprintf(out, `# Benchmarks
+// report is written from results.
+type report struct {
+	results results
+	// folder is that of the figures, and drawn the names of those that there are.
+	folder string
+	drawn  map[string]bool
+	out    bytes.Buffer
+}
 
-What "make bench" wrote on %s. Contenders take turns on one broker and one database on the same machine as they, so
-that ratios say more than rates. Rates are medians of %d runs, with the lowest and the highest. A goal is a ratio of medians.
+// newest is what came of the part that was measured last.
+func (r *report) newest() *outcome {
+	return slices.MaxFunc(slices.Collect(maps.Values(r.results)), func(a, b *outcome) int { return strings.Compare(a.Date+a.Part, b.Date+b.Part) })
+}
+
+func (r *report) head() {
+	o := r.newest()
+	fmt.Fprintf(&r.out, `# Benchmarks
+
+Written by "make bench". Contenders take turns on one broker and one database on the same machine as they, so that ratios
+say more than rates; each is a process of its own. Figures are medians of the runs of a part. A goal is a ratio of two
+medians of one part, or a median. Figures in parentheses are the lowest and the highest run.
 
 | | |
 |---|---|
-| machine | %d cores of %s, %s, shared by broker, database and program |
-| versions | %s, Kafka 4.1.0 (one broker, KRaft), %s |
-| database settings | %s; otherwise defaults, so that every commit is on disk |
-| command | make bench BENCHFLAGS='%s' |
+| machine | %d cores of %s, %d GiB of memory, shared by broker, database and program |
+| versions | %s, %s, Kafka 4.1.0 (one broker, KRaft, 768 MB of heap), Kafka Streams 4.1.0, %s |
+| settings of the database | %s; otherwise defaults, so that every commit is on disk |
+| commands | make bench, or make bench ONLY=%s for some parts |
 
-`, time.Now().Format(time.DateOnly), p.settings.runs, runtime.NumCPU(), processor(), memory(), runtime.Version(), p.version(ctx),
-		strings.Join(tuned, ", "), strings.Join(os.Args[1:], " "))
+`, o.Machine.Cores, o.Machine.Processor, o.Machine.Memory, o.Machine.Go, o.Machine.Java, o.Machine.Postgres, strings.Join(tuned, ", "),
+		parts[0].id+","+parts[1].id)
+	r.figure("throughput", "Messages a second by how they spread over keys")
 }
 
-func (m measurement) write(out *bytes.Buffer, s settings, standings []standing) {
-	fmt.Fprintf(out, "## %s\n\n%d messages of %d bytes", m.title, s.messages, s.size)
-	if s.keyShape != "new" && s.keyShape != "hot" {
-		fmt.Fprintf(out, ", %d keys", s.keys)
-	}
-	fmt.Fprintf(out, ", %d partitions.\n\n| program | messages/s | lowest to highest | CPU of the program per message |\n|---|---:|---:|---:|\n", s.partitions)
-	rates := map[string]float64{}
-	for _, c := range standings {
-		rates[c.name] = median(c.results)
-		var cpu []time.Duration
-		for _, r := range c.results {
-			cpu = append(cpu, r.cpu)
-		}
-		slices.Sort(cpu)
-		fmt.Fprintf(out, "| %s | %.0f | %.0f to %.0f | %.2f µs |\n", c.name, median(c.results), lowest(c.results), highest(c.results),
-			cpu[len(cpu)/2].Seconds()*1e6/float64(s.messages))
-	}
-	if len(m.goals) > 0 {
-		out.WriteString("\n| goal | ratio | met |\n|---|---:|---|\n")
-	}
-	for _, g := range m.goals {
-		ratio := rates[g.of] / rates[g.to]
-		fmt.Fprintf(out, "| %s at least %.2f times %s | %.2f | %s |\n", g.of, g.least, g.to, ratio, yes(ratio >= g.least))
-	}
-	out.WriteString("\n")
-}
-
-func writeLatencies(out *bytes.Buffer, s settings, all map[string][]latencies) {
-	fmt.Fprintf(out, "## Latency of count\n\n%d messages/s for %s after a warm-up, %d keys, %d partitions; from when a message was meant to be sent until its output was\n"+
-		"read, so that what waits because the program is late counts. Medians of the runs' percentiles.\n\n| program | p50 | p90 | p99 | p99.9 |\n|---|---:|---:|---:|---:|\n",
-		s.rate, s.duration, s.keys, s.partitions)
-	for _, c := range counters {
-		fmt.Fprintf(out, "| %s | %s | %s | %s | %s |\n", c.name, show(middle(all[c.name], 50)), show(middle(all[c.name], 90)),
-			show(middle(all[c.name], 99)), show(middle(all[c.name], 99.9)))
-	}
-	out.WriteString("\n| goal | ratio | met |\n|---|---:|---|\n")
-	for _, g := range []struct{ percentile, most float64 }{{50, 0.03}, {99, 0.06}} {
-		ratio := middle(all["flows"], g.percentile).Seconds() / middle(all["streams-exactly-once"], g.percentile).Seconds()
-		fmt.Fprintf(out, "| p%.0f at most %.2f times streams-exactly-once | %.3f | %s |\n", g.percentile, g.most, ratio, yes(ratio <= g.most))
-	}
-	out.WriteString("\n")
-}
-
-func middle(runs []latencies, percentile float64) time.Duration {
-	var all []time.Duration
-	for _, l := range runs {
-		all = append(all, l.at(percentile))
-	}
-	slices.Sort(all)
-	return all[len(all)/2]
-}
-
-func yes(met bool) string {
-	if met {
-		return "yes"
-	}
-	return "no"
-}
-
-const notes = `## The contenders
-
-- **flows** runs in the benchmark's process, exactly once: states, checkpoint and pending outputs in Postgres, one
-  transaction a batch, default options. Its time ends with the last acknowledged output.
-- **streams** is Kafka Streams 4.1.0 (benchmark/streams): 2 threads, RocksDB, no cache, since every update is wanted,
-  linger 20 ms, batches of 256 KiB, 10,000 records a poll. Its time ends when the last message is processed, before the last
-  commit, which favours it.
-- **sarama** reads each partition in a goroutine and gives outputs to one AsyncProducer, acks=all, no idempotence; positions are
-  not kept. **sarama-in-memory** counts in a map, which a crash loses.
-- **franz-go** polls and produces in one client, acks=all, idempotent as it is by default; positions are not kept.
-- **psql-copy** is one \copy of as many rows of the same columns, from a file, into a table with the same key.
-`
-
-func processor() string { return field("/proc/cpuinfo", "model name") }
-
-func memory() string { return field("/proc/meminfo", "MemTotal") + " of memory" }
-
-// field returns the value of the first line of a file that begins with a name.
-func field(path, name string) string {
-	file, err := os.Open(path)
-	if err != nil {
-		return "unknown"
-	}
-	defer file.Close()
-	for lines := bufio.NewScanner(file); lines.Scan(); {
-		if key, value, found := strings.Cut(lines.Text(), ":"); found && strings.TrimSpace(key) == name {
-			return strings.TrimSpace(value)
+// goals writes all goals and what came of them.
+func (r *report) goals() {
+	r.out.WriteString("## The goals\n\n| part | what | goal | measured | met |\n|---|---|---|---:|---|\n")
+	met, all := 0, 0
+	for _, p := range parts {
+		for _, g := range p.goals {
+			v := verdict{goal: g}
+			if o := r.results[p.id]; o != nil {
+				v = g.judge(*o)
+			}
+			if all++; v.met {
+				met++
+			}
+			fmt.Fprintf(&r.out, "| [%s](#%s) | %s | %s | %s | %s |\n", p.title, anchor(p.title), v.text, v.aim(), v.result(), v.answer())
 		}
 	}
-	return "unknown"
+	fmt.Fprintf(&r.out, "\n%d of %d goals are met.\n\n", met, all)
 }
 
-// version is the database's.
-func (p *place) version(ctx context.Context) string {
-	output, err := exec.CommandContext(ctx, "psql", p.postgres, "-Atc", "select 'PostgreSQL ' || current_setting('server_version')").Output()
-	if err != nil {
-		return "PostgreSQL"
+// anchor is where a heading is linked to.
+func anchor(title string) string {
+	kept := strings.Map(func(c rune) rune {
+		switch {
+		case c == ' ':
+			return '-'
+		case c == '-' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z':
+			return c
+		default:
+			return -1
+		}
+	}, strings.ToLower(title))
+	return kept
+}
+
+// peers writes where a program is better than the best of flows.
+func (r *report) peers() {
+	r.out.WriteString("## Where another program is better\n\nThan flows, or than the best of its ways in that part; no row means nowhere.\n\n" +
+		"| part | program | in what | flows | it |\n|---|---|---|---:|---:|\n")
+	for _, p := range parts {
+		o := r.results[p.id]
+		if o == nil {
+			continue
+		}
+		for _, at := range p.places(o.Settings) {
+			for _, column := range p.columns {
+				r.better(p, *o, at, column)
+			}
+		}
 	}
-	return strings.TrimSpace(string(output))
+	r.out.WriteString("\n")
+}
+
+func (r *report) better(p part, o outcome, at int, column string) {
+	sign := -1.0 // Most figures are the better the smaller.
+	if column == rate {
+		sign = 1
+	}
+	ours, found := 0.0, false
+	for _, c := range p.contenders {
+		if f, ok := o.figure(c.name, at, column); ok && strings.HasPrefix(c.name, flows) && (!found || sign*f.median > sign*ours) {
+			ours, found = f.median, true
+		}
+	}
+	for _, c := range p.contenders {
+		if f, ok := o.figure(c.name, at, column); ok && found && !strings.HasPrefix(c.name, flows) && sign*f.median > sign*ours {
+			fmt.Fprintf(&r.out, "| %s | %s | %s | %s | %s |\n", p.title+p.of(at), c.name, column, short(ours), short(f.median))
+		}
+	}
+}
+
+// of names a value of the part's sweep.
+func (one part) of(at int) string {
+	if one.sweep == nil {
+		return ""
+	}
+	return ", " + grouped(float64(at)) + " " + one.sweep.name
+}
+
+// part writes one part: its table, its figure and its goals.
+func (r *report) part(p part) {
+	fmt.Fprintf(&r.out, "## %s\n\n%s\n\n", p.title, p.text)
+	o := r.results[p.id]
+	if o == nil {
+		r.out.WriteString("Not measured.\n\n")
+		return
+	}
+	fmt.Fprintf(&r.out, "%s Measured on %s at commit %s by `make bench ONLY=%s`, runs: %d.\n\n", p.size(o.Settings), o.Date, o.Commit, p.id, o.Settings.Runs)
+	r.figure(p.id, p.title)
+	header, line := "| program |", "|---|"
+	if p.sweep != nil {
+		header, line = header+" "+p.sweep.name+" |", line+"---:|"
+	}
+	for _, column := range p.columns {
+		header, line = header+" "+column+" |", line+"---:|"
+	}
+	fmt.Fprintf(&r.out, "%s\n%s\n", header, line)
+	for _, at := range p.places(o.Settings) {
+		for _, c := range p.contenders {
+			r.row(p, *o, at, c.name)
+		}
+	}
+	r.out.WriteString("\n")
+}
+
+// size says what a part is of.
+func (one part) size(s settings) string {
+	switch {
+	case one.sizes != nil:
+		return one.sizes(s)
+	case one.sweep != nil:
+		return grouped(float64(s.Messages)) + " messages of " + grouped(float64(s.Size)) + " bytes."
+	case s.Shape == fresh:
+		return fmt.Sprintf("%s messages of %d bytes, %d partitions.", grouped(float64(s.Messages)), s.Size, s.Partitions)
+	case s.Shape == hot:
+		return fmt.Sprintf("%s messages of %d bytes, all of one key, %d partitions.", grouped(float64(s.Messages)), s.Size, s.Partitions)
+	default:
+		return fmt.Sprintf("%s messages of %d bytes, %s keys, %d partitions.", grouped(float64(s.Messages)), s.Size, grouped(float64(s.Keys)), s.Partitions)
+	}
+}
+
+func (r *report) row(p part, o outcome, at int, contender string) {
+	if _, ok := o.figure(contender, at, p.columns[0]); !ok {
+		return
+	}
+	fmt.Fprintf(&r.out, "| %s |", contender)
+	if p.sweep != nil {
+		fmt.Fprintf(&r.out, " %s |", grouped(float64(at)))
+	}
+	for i, column := range p.columns {
+		f, ok := o.figure(contender, at, column)
+		switch {
+		case !ok:
+			r.out.WriteString(" |")
+		case i == 0 || p.spread:
+			fmt.Fprintf(&r.out, " %s (%s to %s) |", short(f.median), short(f.lowest), short(f.highest))
+		default:
+			fmt.Fprintf(&r.out, " %s |", short(f.median))
+		}
+	}
+	r.out.WriteString("\n")
+}
+
+// figure shows a figure if it is drawn.
+func (r *report) figure(name, text string) {
+	if r.drawn[name] {
+		fmt.Fprintf(&r.out, "![%s](%s/%s.svg)\n\n", text, filepath.Base(r.folder), name)
+	}
 }

@@ -35,60 +35,63 @@ var sales = materialise.TableOf[sale]()
 func saleOf(m topic.Message[[]byte, []byte], partitions int, again bool) sale {
 	id := m.Offset*int64(partitions) + int64(m.Partition)
 	if again {
-		id, _ = strconv.ParseInt(string(m.Key[len("key-"):]), 10, 64)
+		id, _ = strconv.ParseInt(string(m.Key[len(keyPrefix):]), 10, 64)
 	}
 	return sale{ID: id, Product: string(m.Key), Quantity: int32(m.Offset % 100), Price: float64(m.Offset) / 100, Sold: m.Timestamp}
 }
 
-// runRows is the work of materialise: a row a message, each a new one or one of as many as there are keys.
-func runRows(again bool) func(context.Context, *place, int) (result, error) {
-	return func(ctx context.Context, p *place, run int) (result, error) {
-		return p.flow(ctx, run, materialise.Config[[]byte, []byte]{
-			Name: p.name("rows-"+strconv.FormatBool(again), run), Input: topic.New(p.input, format.Bytes(), format.Bytes()),
-			Tables: materialise.Tables{sales},
-			Function: func(_ context.Context, m topic.Message[[]byte, []byte]) (materialise.Changes, error) {
-				return sales.Upsert(saleOf(m, p.settings.partitions, again)), nil
-			},
-		})
-	}
+// workRows materialises a row a message, each a new one or one of as many as there are keys.
+func workRows(ctx context.Context, t task, tell func(event)) error {
+	return runFlows(ctx, t, tell, materialise.Config[[]byte, []byte]{
+		Name: t.Name, Input: topic.New(t.Inputs[0], format.Bytes(), format.Bytes()),
+		Tables: materialise.Tables{sales},
+		Function: func(_ context.Context, m topic.Message[[]byte, []byte]) (materialise.Changes, error) {
+			return sales.Upsert(saleOf(m, t.Settings.Partitions, t.Again)), nil
+		},
+		Options: t.options(),
+	})
 }
 
 // runCopy copies as many rows of the same columns by one psql, from a file, into a table with the same key.
-func runCopy(ctx context.Context, p *place, run int) (r result, err error) {
-	url, err := p.database(ctx, int(time.Now().UnixNano()%1e6)*10+run)
+func runCopy(ctx context.Context, p *place, s settings) (figures, error) {
+	url, drop, err := p.database(ctx)
 	if err != nil {
-		return r, err
+		return nil, err
 	}
-	file, err := p.salesFile()
+	file, err := p.salesFile(s)
 	if err != nil {
-		return r, err
+		return nil, err
 	}
-	defer func() { err = errors.Join(err, os.Remove(file)) }()
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
-		return r, err
+		return nil, err
 	}
 	defer conn.Close(ctx)
 	if _, err := conn.Exec(ctx, `create table sales (id bigint primary key, product varchar, quantity integer, price double precision, sold timestamptz)`); err != nil {
-		return r, err
+		return nil, err
 	}
 	start := time.Now()
 	command := exec.CommandContext(ctx, "psql", url, "-q", "-c", `\copy sales from `+file+` csv`)
 	if output, err := command.CombinedOutput(); err != nil {
-		return r, fmt.Errorf("%w: %s", err, output)
+		return nil, fmt.Errorf("%w: %s", err, output)
 	}
-	return result{messages: p.settings.messages, took: time.Since(start), cpu: command.ProcessState.UserTime()}, nil
+	return figuresOf(s.Messages, time.Since(start), command.ProcessState), drop()
 }
 
-func (p *place) salesFile() (string, error) {
+// salesFile returns a file with as many rows as there are messages.
+func (p *place) salesFile(s settings) (string, error) {
+	if path, ok := p.files[s.Messages]; ok {
+		return path, nil
+	}
 	file, err := os.CreateTemp("", "sales*.csv")
 	if err != nil {
 		return "", err
 	}
-	out, next, now := bufio.NewWriter(file), keys(p.settings), time.Now().Format(time.RFC3339Nano)
-	for i := range p.settings.messages {
+	p.files[s.Messages] = file.Name()
+	out, next, now := bufio.NewWriter(file), keys(s.input(0)), time.Now().Format(time.RFC3339Nano)
+	for i := range s.Messages {
 		if _, err := fmt.Fprintf(out, "%d,%s,%d,%g,%s\n", i, next(), i%100, float64(i)/100, now); err != nil {
-			return "", err
+			return "", errors.Join(err, file.Close())
 		}
 	}
 	return file.Name(), errors.Join(out.Flush(), file.Close())

@@ -17,9 +17,14 @@ import (
 func build(t *testing.T, example string) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), example)
-	output, err := exec.Command("go", "build", "-o", program, "../example/"+example).CombinedOutput()
-	require.NoError(t, err, "%s", output)
+	buildPackage(t, program, "../example/"+example)
 	return program
+}
+
+func buildPackage(t *testing.T, program, folder string) {
+	t.Helper()
+	output, err := exec.Command("go", "build", "-o", program, folder).CombinedOutput()
+	require.NoError(t, err, "%s", output)
 }
 
 // environment returns the variables that a program gets.

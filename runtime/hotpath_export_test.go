@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"time"
 
 	"github.com/kappaflows/flows/topic"
 )
@@ -11,8 +12,10 @@ type HotPath struct {
 	processor *processor
 	ledger    *ledger
 	batch     *batch
-	messages  []topic.Raw
-	identity  Identity
+	// scratch is a batch that comes to nothing.
+	scratch  *batch
+	messages []topic.Raw
+	identity Identity
 }
 
 // NewHotPath returns the hot path of a function whose states are all cached.
@@ -23,7 +26,7 @@ func NewHotPath(f *Function, messages []topic.Raw) *HotPath {
 			{partition: TopicPartition{Topic: spec.Name}, batch: -1},
 		}})
 	}
-	h := &HotPath{messages: messages, batch: &batch{}, ledger: newLedger(&Checkpoint{}, 0, TopicID{}, Identity{}, nil, "")}
+	h := &HotPath{messages: messages, batch: &batch{}, scratch: &batch{ordinal: 1 << 40}, ledger: newLedger(&Checkpoint{}, 0, TopicID{}, Identity{}, nil, "")}
 	h.processor = &processor{
 		function: f, options: f.Options.withDefaults(), store: groupStore{}, clock: WallClock, router: r, durable: true,
 	}
@@ -45,6 +48,17 @@ func (h *HotPath) Batch() {
 
 // Find looks up the states of a batch.
 func (h *HotPath) Find() { h.processor.find(h.messages) }
+
+// Route puts records into a batch as outputs, and takes them back.
+func (h *HotPath) Route(records topic.Records, at time.Time) {
+	h.scratch.reset(h.scratch.ordinal + 1)
+	for i := range records {
+		if err := h.processor.router.add(h.scratch, &records[i], at); err != nil {
+			panic(err)
+		}
+	}
+	h.processor.router.undo(h.scratch)
+}
 
 // EncodeStates encodes the states that the last batch changed.
 func (h *HotPath) EncodeStates() {

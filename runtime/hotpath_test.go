@@ -1,10 +1,7 @@
 package runtime_test
 
 import (
-	"bufio"
 	"context"
-	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -12,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/kappaflows/flows/internal/baseline"
 	"github.com/kappaflows/flows/runtime"
 	"github.com/kappaflows/flows/topic"
 )
@@ -31,74 +29,47 @@ func hotBatch() []topic.Raw {
 }
 
 // hotPaths are the stages that every message goes through, each as a function that does one batch. They are what the
-// benchmarks measure and what the guard on allocations counts.
-func hotPaths(tb testing.TB) map[string]func() {
+// benchmarks measure and what the guard on allocations counts. "count" is all of them but the ports.
+func hotPaths(tb testing.TB) baseline.Stages {
 	messages := hotBatch()
 	count := runtime.NewHotPath(countFunction(tb, runtime.Options{}), messages)
 	f := countFunction(tb, runtime.Options{})
-	state, key := f.State.New(), make([]runtime.Input, hotMessages)
-	for i := range key {
-		key[i] = runtime.Input{Raw: messages[i], Topic: "words"}
+	state, inputs, records := f.State.New(), make([]runtime.Input, hotMessages), make(topic.Records, hotMessages)
+	for i := range inputs {
+		inputs[i] = runtime.Input{Raw: messages[i], Topic: "words"}
+		records[i] = counts.Record(string(messages[i].Key), int64(i))
 	}
 	buf := make([]byte, 0, 1<<20)
-	return map[string]func(){
+	return baseline.Stages{
 		"count": count.Batch,
+		"decode": func() {
+			for i := range messages {
+				if _, err := words.Decode(&messages[i], 0); err != nil {
+					tb.Fatal(err)
+				}
+			}
+		},
 		"apply": func() {
-			for i := range key {
-				if _, err := f.Apply(context.Background(), &key[i], state); err != nil {
+			for i := range inputs {
+				if _, err := f.Apply(context.Background(), &inputs[i], state); err != nil {
 					tb.Fatal(err)
 				}
 			}
 		},
 		"cache":   count.Find,
+		"route":   func() { count.Route(records, messages[0].Timestamp) },
 		"states":  count.EncodeStates,
 		"pending": func() { buf = count.EncodePending(buf[:0]) },
 		"ledger":  func() { count.EncodeCheckpoint() },
 	}
 }
 
-func BenchmarkHotPath(b *testing.B) {
-	for name, batch := range hotPaths(b) {
-		b.Run(name, func(b *testing.B) {
-			batch()
-			b.ReportAllocs()
-			for b.Loop() {
-				batch()
-			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/hotMessages, "ns/msg")
-		})
-	}
-}
+func BenchmarkHotPath(b *testing.B) { baseline.Bench(b, hotMessages, hotPaths(b)) }
 
-// TestHotPathAllocations holds the allocations of a batch against a baseline that is committed: a tenth more fails
-// (more under the race detector, which makes pools forget at random). Where they became fewer, or more for a good reason, the baseline is to be changed with the code.
+// TestHotPathAllocations holds what a batch allocates against the baseline, and against the promise of two allocations a
+// message besides what the user's function makes, which here is a slice of records.
 func TestHotPathAllocations(t *testing.T) {
-	baseline := readBaseline(t, "testdata/allocations.txt")
-	const slack = 16 // A batch may start a chunk of an arena, or grow a map, or not.
-	for name, batch := range hotPaths(t) {
-		batch()
-		got := testing.AllocsPerRun(10, batch)
-		t.Logf("%-8s %8.0f allocations a batch, %.3f a message", name, got, got/hotMessages)
-		want, ok := baseline[name]
-		require.True(t, ok, "testdata/allocations.txt has no line for %q; it takes %.0f", name, got)
-		require.LessOrEqual(t, got, want*allocationLimit+slack, "allocations of %s, a batch of %d messages", name, hotMessages)
-	}
-}
-
-func readBaseline(t *testing.T, path string) map[string]float64 {
-	t.Helper()
-	file, err := os.Open(path)
-	require.NoError(t, err)
-	defer file.Close()
-	baseline := map[string]float64{}
-	for lines := bufio.NewScanner(file); lines.Scan(); {
-		var name string
-		var allocations float64
-		if line := lines.Text(); line != "" && line[0] != '#' {
-			_, err := fmt.Sscan(line, &name, &allocations)
-			require.NoError(t, err, line)
-			baseline[name] = allocations
-		}
-	}
-	return baseline
+	const users, ours, slack = 1, 2, 0.01
+	costs := baseline.Hold(t, hotMessages, hotPaths(t))
+	require.LessOrEqual(t, costs["count"].Allocations, users+ours+slack+raceSlack)
 }

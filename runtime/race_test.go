@@ -2,5 +2,5 @@
 
 package runtime_test
 
-// allocationLimit is how many times the allocations of the baseline are allowed.
-const allocationLimit = 1.5
+// raceSlack is what the race detector may add to the allocations of a message: it makes pools forget at random.
+const raceSlack = 0.5

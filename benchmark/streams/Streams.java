@@ -17,7 +17,8 @@ import org.apache.kafka.streams.state.KeyValueStore;
 
 /**
  * The work of the benchmark as a Kafka Streams program: count, map or join, with either guarantee. It prints how long
- * the messages took, from the first that it processed to the last, in nanoseconds.
+ * the messages took, from the first that it processed to the last, in nanoseconds. The system properties linger and commit
+ * are linger.ms and commit.interval.ms; the second may be left out.
  *
  * Arguments: work brokers application guarantee stateDir messages output input [input]
  */
@@ -41,7 +42,10 @@ public class Streams {
         config.put(StreamsConfig.consumerPrefix("auto.offset.reset"), "earliest");
         config.put(StreamsConfig.consumerPrefix("max.poll.records"), 10000);
         config.put(StreamsConfig.producerPrefix("batch.size"), 262144);
-        config.put(StreamsConfig.producerPrefix("linger.ms"), Integer.getInteger("linger", 20));
+        config.put(StreamsConfig.producerPrefix("linger.ms"), Integer.getInteger("linger"));
+        if (Long.getLong("commit") != null) {
+            config.put(StreamsConfig.COMMIT_INTERVAL_MS_CONFIG, Long.getLong("commit"));
+        }
         KafkaStreams streams = new KafkaStreams(topology(args).build(), config);
         streams.start();
         done.await();
