@@ -31,7 +31,7 @@ func hotOutputs() *runtime.RecordBatch {
 	for i := range outputs {
 		outputs[i] = runtime.Output{Key: strconv.AppendInt([]byte("key-"), int64(i), 10), Value: []byte("12345"), Timestamp: 1_700_000_000_000}
 	}
-	return &runtime.RecordBatch{TopicPartition: runtime.TopicPartition{Topic: "counts"}, Records: outputs}
+	return &runtime.RecordBatch{TopicPartition: runtime.TopicPartition{Topic: "counts"}, Records: runtime.Encode(outputs...)}
 }
 
 // hotPaths are what the driver does to every message, each as a function that does one record batch: "decode" makes the
@@ -40,14 +40,17 @@ func hotPaths(tb testing.TB) baseline.Stages {
 	answer, outputs, identity := hotAnswer(), hotOutputs(), runtime.Identity{ProducerID: 1}
 	return baseline.Stages{
 		"decode": func() {
-			r := &reader{limit: defaultQueueBytes}
-			if p := r.part(answer); p.err != nil || len(p.messages) != hotRecords {
+			r := &reader{limit: func() int { return defaultQueueBytes }}
+			p := r.part(answer)
+			if p.err != nil || len(p.messages) != hotRecords {
 				tb.Fatal(len(p.messages), p.err)
 			}
+			p.whole = p.messages
+			p.release()
 		},
 		"batch": func() {
-			if batch := encode(identity, outputs); batch.LastOffsetDelta != hotRecords-1 {
-				tb.Fatal(batch.LastOffsetDelta)
+			if batch, err := encode(identity, outputs); err != nil || batch.LastOffsetDelta != hotRecords-1 {
+				tb.Fatal(batch.LastOffsetDelta, err)
 			}
 		},
 	}
