@@ -12,15 +12,11 @@ type batch struct {
 	ordinal int64
 	// from is the offset of the first message, next the one behind the last.
 	from, next int64
-	// outputs is what is sent, with the sequences taken for it.
+	// outputs is what is sent, with the sequences taken for it. Once it is encoded, in pending, its records are parts of
+	// that.
 	outputs pending
-	writes  StateWrites
-	deletes StateDeletes
-	changes []Change
-	// states is what the writes' states lie in, kept for its space.
-	states  []byte
 	pending []byte
-	dirty   []*entry
+	*effects
 	// locked is set where the batch is computed while its rows are locked.
 	locked   *lockedJob
 	discards discards
@@ -29,39 +25,52 @@ type batch struct {
 	oldest time.Time
 }
 
-// reset makes the batch an empty one that keeps the space it has.
-func (b *batch) reset(ordinal int64) {
-	clear(b.dirty)
-	clear(b.changes)
-	clear(b.writes.Keys)
-	clear(b.deletes.Keys)
+// effects is what a batch does to the store besides moving the checkpoint. It belongs to the batch until that is committed,
+// and to another one then.
+type effects struct {
+	writes  StateWrites
+	deletes StateDeletes
+	changes []Change
+	// states is what the writes' states lie in, kept for its space.
+	states []byte
+	dirty  []*entry
+}
+
+// reset makes the batch an empty one that keeps the space it has, and has the effects if it has none.
+func (b *batch) reset(ordinal int64, of *effects) {
+	if b.effects != nil {
+		of = b.effects
+	}
+	of.reset()
+	clear(b.outputs.sections)
 	*b = batch{
 		ordinal: ordinal,
 		outputs: pending{ordinal: ordinal, sections: b.outputs.sections[:0]},
-		writes: StateWrites{
-			Keys: b.writes.Keys[:0], States: b.writes.States[:0], Versions: b.writes.Versions[:0], Fresh: b.writes.Fresh[:0],
-		},
-		deletes: StateDeletes{Keys: b.deletes.Keys[:0], Versions: b.deletes.Versions[:0]},
-		changes: b.changes[:0],
-		states:  b.states[:0],
-		pending: b.pending[:0],
-		dirty:   b.dirty[:0],
+		effects: of,
 	}
 }
 
-// section starts one more record batch for a partition, in space that an earlier batch used where there is some.
-func (b *batch) section(partition TopicPartition, sequence int32) int {
-	sections := b.outputs.sections
-	n := len(sections)
-	if n < cap(sections) {
-		sections = sections[:n+1]
-		sections[n].TopicPartition, sections[n].Sequence = partition, sequence
-		sections[n].Records.truncate()
-	} else {
-		sections = append(sections, RecordBatch{TopicPartition: partition, Sequence: sequence})
+func (f *effects) reset() {
+	clear(f.dirty)
+	clear(f.changes)
+	clear(f.writes.Keys)
+	clear(f.deletes.Keys)
+	*f = effects{
+		writes: StateWrites{
+			Keys: f.writes.Keys[:0], States: f.writes.States[:0], Versions: f.writes.Versions[:0], Fresh: f.writes.Fresh[:0],
+		},
+		deletes: StateDeletes{Keys: f.deletes.Keys[:0], Versions: f.deletes.Versions[:0]},
+		changes: f.changes[:0],
+		dirty:   f.dirty[:0],
 	}
-	b.outputs.sections = sections
-	return n
+}
+
+// section starts one more record batch for a partition, in the space that is given.
+func (b *batch) section(partition TopicPartition, sequence int32, space []byte) int {
+	b.outputs.sections = append(b.outputs.sections, RecordBatch{
+		TopicPartition: partition, Sequence: sequence, Records: Records{Bytes: space},
+	})
+	return len(b.outputs.sections) - 1
 }
 
 // encodeStates fills writes and deletes from the entries that the batch changed. stamp is the version of rows that are

@@ -1,6 +1,9 @@
 package runtime
 
-import "sync/atomic"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // Defaults of Config's bounds on memory.
 const (
@@ -12,14 +15,18 @@ const (
 // are their batches when they are behind, and the more messages does one transaction pay for.
 type budget struct {
 	buffers, caches int
-	// holding counts partitions, and caching those of functions with states.
+	// holding is the sum of the partitions' weights, and caching the number of those of functions with states.
 	holding, caching atomic.Int64
+	// spaces are []byte for whoever needs some next, in whatever partition.
+	spaces sync.Pool
 }
 
 const (
-	// buffersEach is how many times its share a partition may take: messages that are read ahead and those that a batch is
-	// made of, and the outputs of as many batches as there are.
-	buffersEach = 2 + inFlight + 2
+	// unackedBatches is how many times what a batch may have of outputs a partition may have committed and not acknowledged.
+	unackedBatches = 2
+	// halfShares is how many times half its share a partition may take in all: a share for messages that are read ahead, one
+	// for those that a batch is made of, and half a share for the outputs of each batch.
+	halfShares = 2 + 2 + inCompute + unackedBatches
 	// A share is between these bounds, however many partitions there are.
 	leastBuffer, mostBuffer = 256 << 10, 16 << 20
 	leastCache              = 1 << 20
@@ -31,36 +38,65 @@ func newBudget(buffers, caches int) *budget {
 	return &budget{buffers: buffers, caches: caches}
 }
 
+// weight is how large the batches of a function are beside those of others. A row that many messages of a batch change is
+// written once, so that large batches are worth more where there are rows.
+func weight(f *Function) int {
+	const plain, withRows = 1, 4
+	if f.State != nil || len(f.Tables) > 0 {
+		return withRows
+	}
+	return plain
+}
+
 // enter counts a partition until leave is called.
 func (b *budget) enter(f *Function) (leave func()) {
-	caching := int64(0)
+	weight, caching := int64(weight(f)), int64(0)
 	if f.State != nil {
 		caching = 1
 	}
-	b.holding.Add(1)
+	b.holding.Add(weight)
 	b.caching.Add(caching)
 	return func() {
-		b.holding.Add(-1)
+		b.holding.Add(-weight)
 		b.caching.Add(-caching)
 	}
 }
 
-// buffer is what each buffer of a partition may hold now, in bytes.
-func (b *budget) buffer() int {
-	return min(mostBuffer, max(leastBuffer, b.buffers/(buffersEach*int(max(1, b.holding.Load())))))
+// buffer is what each buffer of a partition of such a weight may hold now, in bytes.
+func (b *budget) buffer(weight int) int {
+	return min(mostBuffer, max(leastBuffer, 2*b.buffers*weight/(halfShares*max(weight, int(b.holding.Load())))))
 }
 
 // cache is what the cache of a partition may hold now, in bytes.
 func (b *budget) cache() int { return max(leastCache, b.caches/int(max(1, b.caching.Load()))) }
 
+// take returns an empty slice with room for n bytes, give takes back one that is not used any more.
+func (b *budget) take(n int) []byte {
+	if space, ok := b.spaces.Get().(*[]byte); ok && cap(*space) >= n {
+		return (*space)[:0]
+	}
+	return make([]byte, 0, n)
+}
+
+func (b *budget) give(space []byte) {
+	if cap(space) > 0 {
+		b.spaces.Put(&space)
+	}
+}
+
 // limits are the bounds of one partition: what its function's options say, and else its share of the budget.
 type limits struct {
 	options *Options
 	budget  *budget
+	weight  int
 }
 
-func (l limits) queueBytes() int { return orElse(l.options.QueueBytes, l.budget.buffer) }
-func (l limits) batchBytes() int { return orElse(l.options.BatchBytes, l.budget.buffer) }
+func (l limits) share() int      { return l.budget.buffer(l.weight) }
+func (l limits) queueBytes() int { return orElse(l.options.QueueBytes, l.share) }
+func (l limits) batchBytes() int { return orElse(l.options.BatchBytes, l.share) }
+
+// outputBytes bounds the outputs of a batch.
+func (l limits) outputBytes() int { return orElse(l.options.BatchBytes, func() int { return l.share() / 2 }) }
 func (l limits) cacheBytes() int { return orElse(l.options.CacheBytes, l.budget.cache) }
 
 func orElse(knob int, otherwise func() int) int {

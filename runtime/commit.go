@@ -92,7 +92,7 @@ func (p *pipeline) clear(work context.Context) error {
 // commitBatch commits one batch in one transaction, once there is room for its outputs in the checkpoint. A batch is
 // void when the function failed in it.
 func (p *pipeline) commitBatch(work context.Context, b *batch) (void bool, err error) {
-	if err := wait(work, p.acking, func() bool { return p.ledger.room(p.acked.Load()) }); err != nil {
+	if err := wait(work, p.acking, func() bool { return p.room(len(b.pending)) }); err != nil {
 		return false, err
 	}
 	start := p.clock.Now()
@@ -118,6 +118,13 @@ func (p *pipeline) commitBatch(work context.Context, b *batch) (void bool, err e
 	return false, nil
 }
 
+// room says whether a batch with so many bytes of outputs may be committed: whether the checkpoint has a slot for it, and
+// not too much waits to be acknowledged.
+func (p *pipeline) room(pending int) bool {
+	unacked := p.unacked.Load()
+	return p.ledger.room(p.acked.Load()) && (unacked == 0 || int(unacked)+pending <= unackedBatches*p.limits.outputBytes())
+}
+
 func (p *pipeline) commitLocked(work context.Context, b *batch) error {
 	return p.store.CommitLocked(work, p.ledger.table, b.locked.keys, func(rows []StateRow) (*Commit, error) {
 		if err := b.locked.compute(rows); err != nil {
@@ -137,12 +144,26 @@ func (p *pipeline) succeeded(b *batch) {
 		}
 	}
 	p.tellDiscards(b)
+	p.unacked.Add(int64(len(b.pending)))
+	p.release(b)
 	p.reached = b.next
 	p.searching.Lock()
 	p.suspects.passed(b)
 	p.searching.Unlock()
 	p.committed.Store(b.ordinal + 1)
 	tell(p.committing)
+}
+
+// release gives what a committed batch has no more need of to another one.
+func (p *pipeline) release(b *batch) {
+	of := b.effects
+	b.effects = nil
+	p.limits.budget.give(of.states)
+	of.states = nil
+	select {
+	case p.effects <- of:
+	default:
+	}
 }
 
 // entry enters a batch, or none, into the ledger.

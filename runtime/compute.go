@@ -112,8 +112,17 @@ func (p *pipeline) batch(ordinal int64) *batch {
 	default:
 		b = &batch{}
 	}
-	b.reset(ordinal)
+	b.reset(ordinal, p.newEffects())
 	return b
+}
+
+func (p *pipeline) newEffects() *effects {
+	select {
+	case of := <-p.effects:
+		return of
+	default:
+		return &effects{}
+	}
 }
 
 // make makes a batch of the first messages and hands it on; it returns how many messages are in it, none only when the
@@ -158,7 +167,7 @@ func (p *pipeline) takeBack(work context.Context, b *batch) error {
 		return err
 	}
 	p.processor.forget(b)
-	b.reset(b.ordinal)
+	b.reset(b.ordinal, nil)
 	return nil
 }
 

@@ -21,7 +21,8 @@ type Config struct {
 	Observer Observer
 	Logger   *slog.Logger
 	// BufferBytes bounds what all partitions together hold of messages that are read ahead and of batches under way; 0 is
-	// 256 MiB. They share it evenly, but for functions whose Options say otherwise, and each gets 256 KiB a buffer at least.
+	// 256 MiB. They share it, those of functions with states or rows with four times the weight of others,
+	// but for functions whose Options say otherwise; each gets 256 KiB a buffer at least.
 	BufferBytes int
 	// CacheBytes bounds the states that all partitions together keep in memory; 0 is 256 MiB. They share it evenly, but for
 	// functions whose Options say otherwise, and each gets 1 MiB at least.
@@ -157,7 +158,7 @@ func (e *Engine) runPartition(ctx context.Context, f *Function, options Options,
 	defer e.budget.enter(f)()
 	key := CheckpointKey{Function: f.Name, TopicPartition: held.TopicPartition}
 	o := &owner{
-		function: f, options: options, limits: limits{&options, e.budget}, held: held, log: e.config.Log, store: e.config.Store, clock: e.config.Clock,
+		function: f, options: options, limits: limits{&options, e.budget, weight(f)}, held: held, log: e.config.Log, store: e.config.Store, clock: e.config.Clock,
 		observer: e.config.Observer, status: status, durable: options.Delivery == ExactlyOnce, reached: e.reachedOf(key),
 		suspects: suspects{found: noSuspect},
 		logger:   e.config.Logger.With("function", f.Name, "topic", held.Topic, "partition", held.Partition),

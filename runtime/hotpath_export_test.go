@@ -20,17 +20,18 @@ type HotPath struct {
 
 // NewHotPath returns the hot path of a function whose states are all cached.
 func NewHotPath(f *Function, messages []topic.Raw) *HotPath {
-	r := &router{}
+	budget := newBudget(0, 0)
+	r := &router{budget: budget}
 	for _, spec := range f.Outputs {
 		r.targets = append(r.targets, &target{spec: spec, limit: 1 << 20, doors: []door{
 			{partition: TopicPartition{Topic: spec.Name}, batch: -1},
 		}})
 	}
-	h := &HotPath{messages: messages, batch: &batch{}, scratch: &batch{ordinal: 1 << 40}, ledger: newLedger(&Checkpoint{}, 0, TopicID{}, Identity{}, nil, "")}
+	h := &HotPath{messages: messages, batch: &batch{effects: &effects{}}, scratch: &batch{ordinal: 1 << 40, effects: &effects{}}, ledger: newLedger(&Checkpoint{}, 0, TopicID{}, Identity{}, nil, "")}
 	h.processor = &processor{
 		function: f, options: f.Options.withDefaults(), store: groupStore{}, clock: WallClock, router: r, durable: true,
 	}
-	h.processor.limits = limits{&h.processor.options, newBudget(0, 0)}
+	h.processor.limits = limits{&h.processor.options, budget, weight(f)}
 	h.processor.cache = newCache(h.processor.limits.cacheBytes)
 	h.ledger.outlets = map[TopicPartition]outlet{}
 	h.Batch()
@@ -39,7 +40,9 @@ func NewHotPath(f *Function, messages []topic.Raw) *HotPath {
 
 // Batch computes a batch and the commit of it.
 func (h *HotPath) Batch() {
-	h.batch.reset(h.batch.ordinal + 1)
+	h.processor.router.reclaim(h.batch)
+	h.processor.limits.budget.give(h.batch.states)
+	h.batch.reset(h.batch.ordinal+1, nil)
 	if _, failed, err := h.processor.run(context.Background(), nil, h.batch, h.messages, h.identity); failed != nil || err != nil {
 		panic("the hot path failed")
 	}
@@ -51,7 +54,8 @@ func (h *HotPath) Find() { h.processor.find(h.messages) }
 
 // Route puts records into a batch as outputs, and takes them back.
 func (h *HotPath) Route(records topic.Records, at time.Time) {
-	h.scratch.reset(h.scratch.ordinal + 1)
+	h.processor.router.reclaim(h.scratch)
+	h.scratch.reset(h.scratch.ordinal+1, nil)
 	for i := range records {
 		if err := h.processor.router.add(h.scratch, &records[i], at); err != nil {
 			panic(err)

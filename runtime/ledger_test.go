@@ -31,7 +31,7 @@ func TestLedgerKeepsWhatIsNotAcknowledged(t *testing.T) {
 				if !l.room(acked) {
 					t.Skip("no room")
 				}
-				b := &batch{ordinal: committed, from: next, next: next + 5, outputs: pending{ordinal: committed}}
+				b := &batch{effects: &effects{}, ordinal: committed, from: next, next: next + 5, outputs: pending{ordinal: committed}}
 				if rapid.Bool().Draw(t, "outputs") {
 					b.outputs.sections = []RecordBatch{{TopicPartition: TopicPartition{Topic: "o"}, Sequence: int32(committed)}}
 					b.pending = b.outputs.append(nil)
@@ -78,7 +78,7 @@ func TestLedgerTakesOverSettledBatches(t *testing.T) {
 func TestLedgerFollowsOutlets(t *testing.T) {
 	o := TopicPartition{Topic: "o"}
 	l := newLedger(&Checkpoint{}, 0, TopicID{}, Identity{}, map[TopicPartition]outlet{}, "")
-	b := &batch{ordinal: 1, next: 4, outputs: pending{sections: []RecordBatch{
+	b := &batch{effects: &effects{}, ordinal: 1, next: 4, outputs: pending{sections: []RecordBatch{
 		{TopicPartition: o, Sequence: maxSequence, Records: Records{Count: 1}},
 		{TopicPartition: o, Sequence: 0, Records: Records{Count: 2}},
 	}}}

@@ -18,15 +18,30 @@ type pending struct {
 // append appends the encoding of p. Output partitions, counts and sequences are written as they are, since computing
 // them again could give others.
 func (p *pending) append(buf []byte) []byte {
-	buf = append(buf, recordsVersion)
-	buf = binary.AppendVarint(buf, p.ordinal)
-	buf = binary.AppendVarint(buf, p.identity.ProducerID)
-	buf = binary.AppendVarint(buf, int64(p.identity.Epoch))
-	buf = binary.AppendUvarint(buf, uint64(len(p.sections)))
+	buf = p.appendHead(buf)
 	for i := range p.sections {
 		buf = appendSection(buf, &p.sections[i])
 	}
 	return buf
+}
+
+// appendHead appends what is in front of the sections.
+func (p *pending) appendHead(buf []byte) []byte {
+	buf = append(buf, recordsVersion)
+	buf = binary.AppendVarint(buf, p.ordinal)
+	buf = binary.AppendVarint(buf, p.identity.ProducerID)
+	buf = binary.AppendVarint(buf, int64(p.identity.Epoch))
+	return binary.AppendUvarint(buf, uint64(len(p.sections)))
+}
+
+// bound is how many bytes the encoding takes at most.
+func (p *pending) bound() int {
+	const numbers = 9 * binary.MaxVarintLen64
+	n := numbers
+	for i := range p.sections {
+		n += numbers + len(p.sections[i].Topic) + len(p.sections[i].Records.Bytes)
+	}
+	return n
 }
 
 func appendSection(buf []byte, s *RecordBatch) []byte {

@@ -18,10 +18,13 @@ type pipeline struct {
 	ledger    *ledger
 	commits   chan *batch
 	sends     chan *batch
-	// free holds batches whose space can be used again.
-	free chan *batch
+	// free holds batches whose space can be used again, and effects what committed ones have no more need of.
+	free    chan *batch
+	effects chan *effects
 	// committed and acked are ordinals: all batches below are committed, or acknowledged.
 	committed, acked atomic.Int64
+	// unacked is how many bytes of outputs are committed and not acknowledged.
+	unacked atomic.Int64
 	// committing and acking are told when committed and acked move; only compute waits for the one, only commit for
 	// the other.
 	committing, acking chan struct{}
@@ -41,8 +44,12 @@ type pipeline struct {
 	verdict error
 }
 
-// inFlight bounds the batches that are committed and not acknowledged.
-const inFlight = Slots
+const (
+	// inFlight bounds the batches that are committed and not acknowledged.
+	inFlight = Slots
+	// inCompute bounds those that are not committed: one is computed, one waits, one is committed.
+	inCompute = 3
+)
 
 // process runs the stages until ctx is done and what was begun is finished, or something fails.
 func (c *claim) process(ctx context.Context) (err error) {
@@ -86,7 +93,7 @@ func (p *pipeline) closeReader(err error) error {
 }
 
 func (c *claim) newPipeline(ctx context.Context) (*pipeline, error) {
-	router, err := newRouter(ctx, c.log, c.function, c.outlets)
+	router, err := newRouter(ctx, c.log, c.function, c.outlets, c.limits.budget)
 	if err != nil {
 		return nil, err
 	}
@@ -110,6 +117,7 @@ func (c *claim) newPipeline(ctx context.Context) (*pipeline, error) {
 		commits: make(chan *batch),
 		sends:   make(chan *batch, inFlight),
 		free:    make(chan *batch, inFlight+2),
+		effects: make(chan *effects, inCompute),
 		offsets: map[TopicPartition]int64{},
 		noted:   map[TopicPartition]int64{},
 

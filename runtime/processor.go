@@ -165,7 +165,7 @@ func (p *processor) fill(rows []StateRow) error {
 // apply calls the function on the messages in order until one fails, the batch is full, or its time is up.
 func (p *processor) apply(ctx context.Context, stop <-chan struct{}, b *batch, messages []topic.Raw) (n int, failed *failedAt) {
 	p.late.Store(false)
-	most := p.limits.batchBytes()
+	most := size{p.limits.batchBytes(), p.limits.outputBytes()}
 	defer p.clock.AfterFunc(maxBatchTime, func() { p.late.Store(true) })()
 	in := &Input{}
 	var changes []Change
@@ -184,8 +184,11 @@ func (p *processor) apply(ctx context.Context, stop <-chan struct{}, b *batch, m
 	return len(messages), nil
 }
 
-func (p *processor) full(b *batch, most int, stop <-chan struct{}) bool {
-	if b.stats.InBytes >= most || b.stats.OutBytes >= most || p.late.Load() {
+// size is what a batch holds in bytes.
+type size struct{ inputs, outputs int }
+
+func (p *processor) full(b *batch, most size, stop <-chan struct{}) bool {
+	if b.stats.InBytes >= most.inputs || b.stats.OutBytes >= most.outputs || p.late.Load() {
 		return true
 	}
 	select {
@@ -270,13 +273,14 @@ func (p *processor) discardOne(b *batch, message *topic.Raw, action Action, atte
 // encode makes the bytes that the store gets.
 func (p *processor) encode(b *batch, messages []topic.Raw, identity Identity) *failedAt {
 	if p.function.State != nil {
+		b.states = p.limits.budget.take(0)
 		if err := b.encodeStates(p.function.State, p.cache, newStamp()); err != nil {
 			return blame(err, messages)
 		}
 	}
 	b.outputs.identity = identity
 	if p.durable && len(b.outputs.sections) > 0 {
-		b.pending = b.outputs.append(b.pending)
+		p.router.keep(b)
 	}
 	return nil
 }
@@ -300,6 +304,7 @@ func blame(err error, messages []topic.Raw) *failedAt {
 // committed, since the states are read from the store again.
 func (p *processor) forget(b *batch) {
 	p.router.undo(b)
+	p.router.reclaim(b)
 	for _, e := range b.dirty {
 		p.cache.drop(e)
 	}

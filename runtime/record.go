@@ -82,9 +82,6 @@ func (r *Records) append(o *Output, body int) {
 	r.Count++
 }
 
-// truncate makes the records none that keep the space they have.
-func (r *Records) truncate() { *r = Records{Bytes: r.Bytes[:0]} }
-
 // recordSize is how many bytes a record with such a body takes.
 func recordSize(body int) int { return varintSize(int64(body)) + body }
 

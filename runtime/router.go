@@ -13,6 +13,7 @@ import (
 // next sequence number.
 type router struct {
 	targets []*target
+	budget  *budget
 	// spread names the partition of records without a key; it changes with every batch.
 	spread uint32
 }
@@ -36,8 +37,8 @@ type door struct {
 }
 
 // newRouter asks the log about the function's output topics and goes on with the sequences of the checkpoint.
-func newRouter(ctx context.Context, log Log, f *Function, outlets map[TopicPartition]outlet) (*router, error) {
-	r := &router{}
+func newRouter(ctx context.Context, log Log, f *Function, outlets map[TopicPartition]outlet, budget *budget) (*router, error) {
+	r := &router{budget: budget}
 	for _, spec := range f.allOutputs() {
 		info, err := log.Describe(ctx, spec.Name)
 		if err != nil {
@@ -73,7 +74,7 @@ func (r *router) add(b *batch, rec *topic.Record, input time.Time) error {
 	if at.IsZero() {
 		at = input
 	}
-	return t.put(b, Output{Key: rec.Key(), Value: rec.Value(), Headers: rec.Headers(), Timestamp: at.UnixMilli()}, r.spread)
+	return r.put(t, b, &Output{Key: rec.Key(), Value: rec.Value(), Headers: rec.Headers(), Timestamp: at.UnixMilli()})
 }
 
 // addOutput puts a record of the framework's own into the batch.
@@ -82,15 +83,15 @@ func (r *router) addOutput(b *batch, spec *topic.Spec, output Output) error {
 	if t == nil {
 		return undeclared(spec)
 	}
-	return t.put(b, output, r.spread)
+	return r.put(t, b, &output)
 }
 
-func (t *target) put(b *batch, output Output, spread uint32) error {
-	p := t.spec.Place(output.Key, int32(len(t.doors)), spread)
+func (r *router) put(t *target, b *batch, output *Output) error {
+	p := t.spec.Place(output.Key, int32(len(t.doors)), r.spread)
 	if p < 0 || int(p) >= len(t.doors) {
 		return fmt.Errorf("the partitioner of topic %s gave %d of %d partitions", t.spec.Name, p, len(t.doors))
 	}
-	if size := t.doors[p].put(b, &output, t.limit); size > t.limit {
+	if size := r.through(&t.doors[p], b, output, t.limit); size > t.limit {
 		return fmt.Errorf("%w: %d bytes for topic %s, which takes %d", ErrRecordTooLarge, size, t.spec.Name, t.limit)
 	}
 	return nil
@@ -120,9 +121,9 @@ func undeclared(spec *topic.Spec) error {
 	return fmt.Errorf("record for topic %s: %w", spec.Name, ErrUndeclared)
 }
 
-// put appends an output to the record batch that is being filled, or to a new one where that is full. It returns how many
-// bytes the output takes; one that takes more than limit is left out.
-func (d *door) put(b *batch, output *Output, limit int) (size int) {
+// through appends an output to the record batch that is being filled, or to a new one where that is full. It returns how
+// many bytes the output takes; one that takes more than limit is left out.
+func (r *router) through(d *door, b *batch, output *Output, limit int) (size int) {
 	if d.batch == b.ordinal {
 		records := &b.outputs.sections[d.section].Records
 		body := records.body(output)
@@ -134,7 +135,7 @@ func (d *door) put(b *batch, output *Output, limit int) (size int) {
 	var none Records
 	body := none.body(output)
 	if size = recordSize(body); size <= limit {
-		d.batch, d.section = b.ordinal, b.section(d.partition, d.next)
+		d.batch, d.section = b.ordinal, b.section(d.partition, d.next, r.budget.take(0))
 		d.add(b, &b.outputs.sections[d.section].Records, output, body)
 	}
 	return size
@@ -146,6 +147,32 @@ func (d *door) add(b *batch, records *Records, output *Output, body int) {
 	d.next = advance(d.next, 1)
 	b.stats.Out++
 	b.stats.OutBytes += len(records.Bytes) - before
+}
+
+// keep encodes a batch's outputs as pending. From then on their records are parts of that, and the space that they were in
+// is free.
+func (r *router) keep(b *batch) {
+	buf := b.outputs.appendHead(r.budget.take(b.outputs.bound()))
+	for i := range b.outputs.sections {
+		buf = appendSection(buf, &b.outputs.sections[i])
+		records := &b.outputs.sections[i].Records
+		start := len(buf) - len(records.Bytes)
+		r.budget.give(records.Bytes)
+		records.Bytes = buf[start:len(buf):len(buf)]
+	}
+	b.pending = buf
+}
+
+// reclaim takes back the space of a batch's outputs, which nobody needs any more.
+func (r *router) reclaim(b *batch) {
+	if b.pending != nil {
+		r.budget.give(b.pending)
+	} else {
+		for i := range b.outputs.sections {
+			r.budget.give(b.outputs.sections[i].Records.Bytes)
+		}
+	}
+	b.pending, b.outputs.sections = nil, b.outputs.sections[:0]
 }
 
 // undo takes back what was put into the batch, so that its sequences are free again.

@@ -23,6 +23,8 @@ func (p *pipeline) send(work context.Context) error {
 		p.held.Mark(b.next)
 		p.status.progress(b.next, b.stats.Lag)
 		p.observer.BatchDone(p.function.Name, p.held.TopicPartition, b.stats)
+		p.unacked.Add(-int64(len(b.pending)))
+		p.processor.router.reclaim(b)
 		p.acked.Store(b.ordinal + 1)
 		tell(p.acking)
 		select {
