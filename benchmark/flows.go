@@ -10,6 +10,7 @@ import (
 	"os"
 	"runtime/pprof"
 	"strconv"
+	"time"
 
 	"github.com/kappaflows/flows/format"
 	"github.com/kappaflows/flows/join"
@@ -177,6 +178,7 @@ func profile(path string) (stop func(), err error) {
 	if err := pprof.StartCPUProfile(file); err != nil {
 		return nil, err
 	}
+	time.AfterFunc(8*time.Second, func() { f, _ := os.Create(path + ".heap"); pprof.WriteHeapProfile(f); f.Close() })
 	return func() {
 		pprof.StopCPUProfile()
 		file.Close()

@@ -46,7 +46,11 @@ func workRows(ctx context.Context, t task, tell func(event)) error {
 		Name: t.Name, Input: topic.New(t.Inputs[0], format.Bytes(), format.Bytes()),
 		Tables: materialise.Tables{sales},
 		Function: func(_ context.Context, m topic.Message[[]byte, []byte]) (materialise.Changes, error) {
-			return sales.Upsert(saleOf(m, t.Settings.Partitions, t.Again)), nil
+			row := saleOf(m, t.Settings.Partitions, t.Again)
+			if t.Insert {
+				return sales.Insert(row), nil
+			}
+			return sales.Upsert(row), nil
 		},
 		Options: t.options(),
 	})

@@ -29,8 +29,8 @@ type task struct {
 	Settings settings
 	// Endless runs until its standard input is closed, whatever has been handled.
 	Endless bool
-	// AtLeastOnce needs no database. Again says that rows come again.
-	AtLeastOnce, Again bool
+	// AtLeastOnce needs no database. Again says that rows come again, and Insert that none does.
+	AtLeastOnce, Again, Insert bool
 	// Instance makes it a static member of its group.
 	Instance string
 	Profile  string

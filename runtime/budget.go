@@ -96,7 +96,9 @@ func (l limits) queueBytes() int { return orElse(l.options.QueueBytes, l.share) 
 func (l limits) batchBytes() int { return orElse(l.options.BatchBytes, l.share) }
 
 // outputBytes bounds the outputs of a batch.
-func (l limits) outputBytes() int { return orElse(l.options.BatchBytes, func() int { return l.share() / 2 }) }
+func (l limits) outputBytes() int {
+	return orElse(l.options.BatchBytes, func() int { return l.share() / 2 })
+}
 func (l limits) cacheBytes() int { return orElse(l.options.CacheBytes, l.budget.cache) }
 
 func orElse(knob int, otherwise func() int) int {
