@@ -50,12 +50,18 @@ func appendHalf[T any](dst []byte, half format.Format[T], value *T) ([]byte, err
 	if value == nil {
 		return append(dst, 0), nil
 	}
-	data, err := half.Append(nil, *value)
+	start := len(dst)
+	data, err := half.Append(append(dst, 0), *value)
 	if err != nil {
 		return dst, err
 	}
-	dst = binary.AppendUvarint(dst, uint64(len(data))+1)
-	return append(dst, data...), nil
+	// Most lengths need more room than the one byte that was left for them.
+	size := len(data) - start - 1
+	length := binary.AppendUvarint(make([]byte, 0, binary.MaxVarintLen64), uint64(size)+1)
+	data = append(data, length[1:]...)
+	copy(data[start+len(length):], data[start+1:start+1+size])
+	copy(data[start:], length)
+	return data, nil
 }
 
 func (p pairs[L, R]) Decode(data []byte) (pair Pair[L, R], err error) {

@@ -159,7 +159,8 @@ func (p *pipeline) release(b *batch) {
 	of := b.effects
 	b.effects = nil
 	p.limits.budget.give(of.states)
-	of.states = nil
+	p.limits.budget.give(b.packed)
+	of.states, b.packed = nil, nil
 	select {
 	case p.effects <- of:
 	default:
@@ -170,6 +171,9 @@ func (p *pipeline) release(b *batch) {
 func (p *pipeline) entry(b *batch) *Commit {
 	// In this order: when the offset of a batch is in the checkpoint, what was sent before that batch is pending no more.
 	offsets := p.takeOffsets()
+	if b != nil {
+		b.packed = p.limits.budget.pack(b.pending)
+	}
 	return p.ledger.commit(b, p.acked.Load(), offsets)
 }
 

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"crypto/rand"
 	"math"
 	"testing"
 
@@ -73,6 +74,36 @@ func TestPendingIsReadAsItWasWritten(t *testing.T) {
 		require.NoError(t, err)
 		require.Empty(t, cmp.Diff(p, read, sameEncoding))
 	})
+}
+
+func TestCompressedPendingIsReadAsItWasWritten(t *testing.T) {
+	budget := newBudget(0, 0)
+	rapid.Check(t, func(t *rapid.T) {
+		p := drawPending(t)
+		for range rapid.IntRange(0, 300).Draw(t, "more") {
+			p.sections = append(p.sections, RecordBatch{TopicPartition: TopicPartition{Topic: "counts"}})
+		}
+		data := p.append(nil)
+		packed := budget.pack(data)
+		if len(data) < packedFrom {
+			require.Nil(t, packed)
+			return
+		}
+		require.Less(t, len(packed), len(data))
+		read, err := decodePending(packed)
+		require.NoError(t, err)
+		require.Empty(t, cmp.Diff(p, read, sameEncoding))
+		_, err = decodePending(packed[:rapid.IntRange(1, len(packed)-1).Draw(t, "length")])
+		require.ErrorIs(t, err, errCorrupt)
+		budget.give(packed)
+	})
+}
+
+func TestPendingThatCannotBeCompressedStaysAsItIs(t *testing.T) {
+	noise := make([]byte, 4*packedFrom)
+	_, err := rand.Read(noise)
+	require.NoError(t, err)
+	require.Nil(t, newBudget(0, 0).pack(noise))
 }
 
 func TestPendingIsReadInOrderWhateverTheSlots(t *testing.T) {

@@ -96,6 +96,9 @@ func (l *ledger) enter(c *Commit, b *batch, acked int64) {
 	if len(b.pending) > 0 {
 		s := l.slot(acked)
 		c.Put[s], l.slots[s] = b.pending, b.ordinal
+		if b.packed != nil {
+			c.Put[s] = b.packed
+		}
 	}
 	for i := range b.outputs.sections {
 		section := &b.outputs.sections[i]

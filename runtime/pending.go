@@ -2,8 +2,11 @@ package runtime
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/klauspost/compress/s2"
 )
 
 // pending is a batch of outputs that the log may or may not have: all that is needed to send it again just as it was.
@@ -55,11 +58,58 @@ func appendSection(buf []byte, s *RecordBatch) []byte {
 	return append(buf, s.Records.Bytes...)
 }
 
+const (
+	// packedFrom is the size from which pending outputs are compressed. Postgres takes ten times as long to write a byte as
+	// it takes to compress one.
+	packedFrom = 2 << 10
+	// unpackedMost bounds what is made of compressed bytes.
+	unpackedMost = 256 << 20
+)
+
+// pack compresses the encoding of pending outputs where that is worth it; else packed is nil.
+func (b *budget) pack(data []byte) (packed []byte) {
+	if len(data) < packedFrom {
+		return nil
+	}
+	most := 1 + s2.MaxEncodedLen(len(data))
+	space := b.take(most)[:most]
+	space[0] = packedVersion
+	packed = space[:1+len(s2.Encode(space[1:], data))]
+	if len(packed) > len(data)-len(data)/8 {
+		b.give(space)
+		return nil
+	}
+	return packed
+}
+
+// unpack returns what pack was given, and what it did not compress as it is.
+func unpack(data []byte) ([]byte, error) {
+	if len(data) == 0 || data[0] != packedVersion {
+		return data, nil
+	}
+	size, err := s2.DecodedLen(data[1:])
+	if err == nil && size > unpackedMost {
+		err = errors.New("too large")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: compressed: %w", errCorrupt, err)
+	}
+	unpacked, err := s2.Decode(nil, data[1:])
+	if err != nil {
+		return nil, fmt.Errorf("%w: compressed: %w", errCorrupt, err)
+	}
+	return unpacked, nil
+}
+
 // minSection is the fewest bytes that an encoded section takes.
 const minSection = 7
 
-// decodePending reads what append wrote. The records alias data.
+// decodePending reads what append wrote, compressed or not. The records alias data where it is not.
 func decodePending(data []byte) (*pending, error) {
+	data, err := unpack(data)
+	if err != nil {
+		return nil, fmt.Errorf("pending outputs: %w", err)
+	}
 	d := decoder{data: data}
 	d.version(recordsVersion)
 	p := &pending{ordinal: d.varint(), identity: Identity{ProducerID: d.varint(), Epoch: int16(d.varint())}}

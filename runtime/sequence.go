@@ -36,6 +36,8 @@ type outlet struct {
 const (
 	outletsVersion = 1
 	recordsVersion = 2
+	// packedVersion is in front of an encoding that is compressed.
+	packedVersion = 3
 )
 
 // errCorrupt is what decoding of a checkpoint's bytes gives when they are not what the engine wrote.

@@ -194,11 +194,9 @@ func (t *rowTable) arrays(ctx context.Context, conn *pgx.Conn, batch *runtime.Co
 	if err != nil {
 		return step{}, err
 	}
-	params := make([][]byte, len(columns))
-	for i, c := range columns {
-		if params[i], err = c.array(rows); err != nil {
-			return step{}, refusedRow(batch, t.Name, err.Error(), nil)
-		}
+	params, err := arrays(columns, rows)
+	if err != nil {
+		return step{}, refusedRow(batch, t.Name, err.Error(), nil)
 	}
 	return step{statement: statement, params: params, rows: t}, nil
 }

@@ -58,34 +58,46 @@ func (c *rowColumn) value(row reflect.Value) reflect.Value {
 	return row
 }
 
-// array returns the values of the column in rows as an array.
-func (c *rowColumn) array(rows []any) ([]byte, error) {
-	dst := appendArrayHeader(make([]byte, 0, arrayHeader+24*len(rows)), c.oid, len(rows))
+// arrays returns the values of each column in rows as an array. It goes row by row: they are all over the memory.
+func arrays(columns []*rowColumn, rows []any) (arrays [][]byte, err error) {
+	const usual = 24 // bytes of an element with its length
+	arrays = make([][]byte, len(columns))
+	for i, c := range columns {
+		arrays[i] = appendArrayHeader(make([]byte, 0, arrayHeader+usual*len(rows)), c.oid, len(rows))
+	}
 	for _, row := range rows {
-		value := c.value(reflect.ValueOf(row).Elem())
-		start := len(dst)
-		dst = append(dst, 0, 0, 0, 0)
-		var with []byte
-		var err error
-		switch {
-		case c.pointer && value.IsNil(), c.zeroIsNull && c.field.IsZero(value):
-		case c.pointer:
-			with, err = c.append(dst, value.Elem())
-		default:
-			with, err = c.append(dst, value)
-		}
-		switch {
-		case err != nil:
-			return nil, c.refused(err)
-		case with == nil:
-			dst[7] = 1 // there are nulls
-			binary.BigEndian.PutUint32(dst[start:], 1<<32-1)
-		default:
-			dst = with
-			binary.BigEndian.PutUint32(dst[start:], uint32(len(dst)-start-4))
+		value := reflect.ValueOf(row).Elem()
+		for i, c := range columns {
+			if arrays[i], err = c.appendElement(arrays[i], c.value(value)); err != nil {
+				return nil, c.refused(err)
+			}
 		}
 	}
-	return dst, nil
+	return arrays, nil
+}
+
+// appendElement appends a value of the column to its array.
+func (c *rowColumn) appendElement(dst []byte, value reflect.Value) (with []byte, err error) {
+	start := len(dst)
+	dst = append(dst, 0, 0, 0, 0)
+	switch {
+	case c.pointer && value.IsNil(), c.zeroIsNull && c.field.IsZero(value):
+	case c.pointer:
+		with, err = c.append(dst, value.Elem())
+	default:
+		with, err = c.append(dst, value)
+	}
+	switch {
+	case err != nil:
+		return nil, err
+	case with == nil:
+		dst[7] = 1 // there are nulls
+		binary.BigEndian.PutUint32(dst[start:], 1<<32-1)
+		return dst, nil
+	default:
+		binary.BigEndian.PutUint32(with[start:], uint32(len(with)-start-4))
+		return with, nil
+	}
 }
 
 func (c *rowColumn) refused(err error) error {
