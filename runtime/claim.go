@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -155,8 +157,8 @@ func (c *claim) identify(ctx context.Context) (err error) {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(identityChecks)
-	for key, o := range c.outlets {
-		group.Go(func() error { return c.checkOutlet(ctx, key, o) })
+	for _, key := range slices.SortedFunc(maps.Keys(c.outlets), comparePartitions) {
+		group.Go(func() error { return c.checkOutlet(ctx, key, c.outlets[key]) })
 	}
 	return group.Wait()
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -20,6 +21,9 @@ type Config struct {
 	Clock    Clock
 	Observer Observer
 	Logger   *slog.Logger
+	// Random is what waits vary by and what the first versions of rows come from; nil is math/rand/v2's. Many goroutines use
+	// it. A test sets it to have the same run again.
+	Random rand.Source
 }
 
 // Engine runs functions.
@@ -42,6 +46,9 @@ func New(config Config) *Engine {
 	}
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
+	}
+	if config.Random == nil {
+		config.Random = anyRandom{}
 	}
 	e := &Engine{config: config, reached: map[CheckpointKey]int64{}}
 	for _, f := range config.Functions {
@@ -83,7 +90,7 @@ func (e *Engine) runFunction(ctx context.Context, f *Function, t *tracker) error
 		<-ctx.Done()
 		return nil
 	}
-	waits := newWaits()
+	waits := newWaits(e.config.Random)
 	for {
 		err := e.join(ctx, f, t)
 		t.left()
@@ -96,7 +103,7 @@ func (e *Engine) runFunction(ctx context.Context, f *Function, t *tracker) error
 		case !errors.Is(err, ErrUnavailable):
 			return err
 		}
-		wait := waits.NextBackOff()
+		wait := waits.next()
 		e.config.Logger.Warn("joining the group again", "function", f.Name, "err", err, "wait", wait)
 		if !Sleep(ctx, e.config.Clock, wait) {
 			return nil
@@ -151,8 +158,8 @@ func (e *Engine) runPartition(ctx context.Context, f *Function, options Options,
 	o := &owner{
 		function: f, options: options, held: held, log: e.config.Log, store: e.config.Store, clock: e.config.Clock,
 		observer: e.config.Observer, status: status, durable: options.Delivery == ExactlyOnce, reached: e.reachedOf(key),
-		suspects: suspects{found: noSuspect},
-		logger:   e.config.Logger.With("function", f.Name, "topic", held.Topic, "partition", held.Partition),
+		random: e.config.Random, suspects: suspects{found: noSuspect},
+		logger: e.config.Logger.With("function", f.Name, "topic", held.Topic, "partition", held.Partition),
 	}
 	if !o.durable {
 		o.store = groupStore{log: e.config.Log}

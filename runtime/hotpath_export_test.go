@@ -25,7 +25,7 @@ func NewHotPath(f *Function, messages []topic.Raw) *HotPath {
 	}
 	h := &HotPath{messages: messages, batch: &batch{}, ledger: newLedger(&Checkpoint{}, 0, TopicID{}, Identity{}, nil, "")}
 	h.processor = &processor{
-		function: f, options: f.Options.withDefaults(), store: groupStore{}, clock: WallClock,
+		function: f, options: f.Options.withDefaults(), store: groupStore{}, clock: WallClock, random: anyRandom{},
 		cache: newCache(DefaultCacheBytes), router: r, durable: true,
 	}
 	h.ledger.outlets = map[TopicPartition]outlet{}

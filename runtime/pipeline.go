@@ -103,7 +103,7 @@ func (c *claim) newPipeline(ctx context.Context) (*pipeline, error) {
 		claim:  c,
 		reader: reader,
 		processor: &processor{
-			function: c.function, options: c.options, source: c.held.TopicPartition, store: c.store, clock: c.clock,
+			function: c.function, options: c.options, source: c.held.TopicPartition, store: c.store, clock: c.clock, random: c.random,
 			cache: newCache(c.options.CacheBytes), router: router, durable: c.durable,
 		},
 		ledger:  newLedger(&c.cp, c.next, c.info.ID, c.identity, c.outlets, table),

@@ -23,6 +23,7 @@ type processor struct {
 	source   TopicPartition
 	store    Store
 	clock    Clock
+	random   rand.Source
 	cache    *cache
 	router   *router
 	// durable says that pending outputs are kept in the checkpoint.
@@ -271,7 +272,7 @@ func (p *processor) discardOne(b *batch, message *topic.Raw, action Action, atte
 // encode makes the bytes that the store gets.
 func (p *processor) encode(b *batch, messages []topic.Raw, identity Identity) *failedAt {
 	if p.function.State != nil {
-		if err := b.encodeStates(p.function.State, p.cache, newStamp()); err != nil {
+		if err := b.encodeStates(p.function.State, p.cache, newStamp(p.random)); err != nil {
 			return blame(err, messages)
 		}
 	}
@@ -283,7 +284,7 @@ func (p *processor) encode(b *batch, messages []topic.Raw, identity Identity) *f
 }
 
 // newStamp returns a version for new rows that no row is likely to have had, with room to count up.
-func newStamp() int64 { return rand.Int64N(1<<62) + 1 }
+func newStamp(random rand.Source) int64 { return rand.New(random).Int64N(1<<62) + 1 }
 
 // blame finds the message that made a state what cannot be encoded: the last one of its key.
 func blame(err error, messages []topic.Raw) *failedAt {
