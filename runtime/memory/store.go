@@ -234,7 +234,7 @@ func (s *Store) commit(batch *runtime.Commit) error {
 
 func (s *Store) fence(batch *runtime.Commit) error {
 	row, ok := s.checkpoints[batch.CheckpointKey]
-	if !ok || row.Epoch != batch.Epoch || (row.Next != batch.From && row.Next != -1) {
+	if !ok || row.Epoch != batch.Epoch || (row.Next != batch.From && (row.Next != -1 || batch.From != batch.Next)) {
 		return fmt.Errorf("%s %s/%d at offset %d: %w", batch.Function, batch.Topic, batch.Partition, batch.From, runtime.ErrFenced)
 	}
 	return nil
