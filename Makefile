@@ -4,6 +4,7 @@ FUZZTIME  ?= 10s
 CHAOSTIME ?= 10m
 CHAOSRATE ?= 400
 SEED      ?= 1
+SEEDS     ?= 10000
 COUNT     ?= 10
 PACKAGES  ?= ./...
 TESTFLAGS ?=
@@ -19,7 +20,7 @@ MODULES  = $(patsubst %/go.mod,%,$(wildcard benchmark/go.mod test/*/go.mod))
 export $(foreach name,TEXT ONCE DATA_DIR,$(if $(filter-out undefined,$(origin $(name))),$(name)))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-race lint format generate build bench bench-micro fuzz chaos compose-test up down clean
+.PHONY: help run test test-race lint format generate build bench bench-micro fuzz simulate chaos compose-test up down clean
 
 help: ## Show this list
 	@echo 'usage: make TARGET [VARIABLE=value ...]'
@@ -63,6 +64,9 @@ fuzz: ## Fuzz every target for FUZZTIME=10s
 			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
 		done; \
 	done
+
+simulate: ## Simulate crashes and faults, SEEDS=10000 of them, in virtual time
+	go test ./internal/simulation -run '^TestSimulation$$' -count=1 -sim.seeds=$(SEEDS)
 
 chaos: ## Break everything under word count and judge what is left; CHAOSTIME=10m, SEED=1, CHAOSRATE=400 lines a second
 	go test ./integration -run '^TestChaos$$' -count=1 -v -timeout 0 -chaos.time=$(CHAOSTIME) -chaos.seed=$(SEED) -chaos.rate=$(CHAOSRATE)

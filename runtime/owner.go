@@ -59,7 +59,7 @@ func (w *waits) next() time.Duration { return vary(w.NextBackOff(), w.random) }
 
 // vary makes a wait up to a half shorter or longer, so that those who wait for the same do not all come back at once.
 func vary(wait time.Duration, random rand.Source) time.Duration {
-	return wait/2 + time.Duration(rand.New(random).Int64N(int64(wait)+1))
+	return wait/2 + time.Duration(random.Uint64()%(uint64(wait)+1))
 }
 
 // anyRandom is math/rand/v2's own source.

@@ -284,7 +284,7 @@ func (p *processor) encode(b *batch, messages []topic.Raw, identity Identity) *f
 }
 
 // newStamp returns a version for new rows that no row is likely to have had, with room to count up.
-func newStamp(random rand.Source) int64 { return rand.New(random).Int64N(1<<62) + 1 }
+func newStamp(random rand.Source) int64 { return int64(random.Uint64()>>2) + 1 }
 
 // blame finds the message that made a state what cannot be encoded: the last one of its key.
 func blame(err error, messages []topic.Raw) *failedAt {

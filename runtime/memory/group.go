@@ -226,7 +226,7 @@ type tenure struct {
 
 // follow starts and ends tenures until they are what the last rebalance says, then waits for the next.
 func (s *session) follow(ctx context.Context, seen int) int {
-	target, changed, rebalances := s.target()
+	_, changed, rebalances := s.target()
 	if rebalances == seen {
 		select {
 		case <-ctx.Done():
@@ -235,9 +235,13 @@ func (s *session) follow(ctx context.Context, seen int) int {
 		return seen
 	}
 	s.member.client.pace()
-	target, _, rebalances = s.target()
+	target, _, rebalances := s.target()
+	// One that is told so while it gives something back lets go of the rest first, in the next round.
+	evicted := target == nil
 	s.release(target)
-	s.rejoin()
+	if evicted {
+		s.rejoin()
+	}
 	for _, partition := range sortedPartitions(target) {
 		if s.running[partition] == nil {
 			s.start(ctx, partition)

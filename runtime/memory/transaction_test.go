@@ -64,11 +64,14 @@ func (l *locking) locked(computing time.Duration) error {
 }
 
 // after starts something and returns what it gives, and how long it took.
-func after(do func() error) func() (error, time.Duration) {
+func after(do func() error) func() (time.Duration, error) {
 	start, done := time.Now(), make(chan error, 1)
 	go func() { done <- do() }()
 	synctest.Wait()
-	return func() (error, time.Duration) { return <-done, time.Since(start) }
+	return func() (time.Duration, error) {
+		err := <-done
+		return time.Since(start), err
+	}
 }
 
 // A commit waits for a row that another transaction has locked, and so does who claims the partition of the one that waits.
@@ -80,13 +83,13 @@ func TestLocksAreWaitedFor(t *testing.T) {
 			require.Equal(l.t, l.owners[1].Epoch+1, l.claim(1).Epoch)
 			return nil
 		})
-		err, took := first()
+		took, err := first()
 		require.NoError(l.t, err)
 		require.Equal(l.t, 3*time.Second, took)
-		err, took = second()
+		took, err = second()
 		require.ErrorIs(l.t, err, runtime.ErrConflict, "the row is at another version by then")
 		require.Equal(l.t, 3*time.Second, took)
-		err, took = third()
+		took, err = third()
 		require.NoError(l.t, err)
 		require.Equal(l.t, 3*time.Second, took)
 		require.Equal(l.t, "2", string(l.store.Rows("state")["a"]))
@@ -99,10 +102,10 @@ func TestFencedBatchWaitsForNoLock(t *testing.T) {
 		stale := l.write(1, 2)
 		l.claim(1)
 		first := after(func() error { return l.locked(3 * time.Second) })
-		err, took := after(func() error { return l.store.Commit(l.t.Context(), stale) })()
+		took, err := after(func() error { return l.store.Commit(l.t.Context(), stale) })()
 		require.ErrorIs(l.t, err, runtime.ErrFenced)
 		require.Zero(l.t, took)
-		err, _ = first()
+		_, err = first()
 		require.NoError(l.t, err)
 	})
 }
@@ -112,14 +115,14 @@ func TestLocksHaveTimeouts(t *testing.T) {
 	inLocking(t, func(l *locking) {
 		l.store.LockTimeout = 4 * time.Second
 		first := after(func() error { return l.locked(time.Minute) })
-		err, took := after(func() error { return l.store.Commit(l.t.Context(), l.write(1, 2)) })()
+		took, err := after(func() error { return l.store.Commit(l.t.Context(), l.write(1, 2)) })()
 		require.ErrorIs(l.t, err, runtime.ErrUnavailable)
 		require.Equal(l.t, 4*time.Second, took)
 		l.store.LockTimeout = time.Minute
-		err, took = after(func() error { return l.store.Commit(l.t.Context(), l.write(1, 2)) })()
+		took, err = after(func() error { return l.store.Commit(l.t.Context(), l.write(1, 2)) })()
 		require.NoError(l.t, err, "the transaction was open for ten seconds")
 		require.Equal(l.t, 6*time.Second, took)
-		err, took = first()
+		took, err = first()
 		require.ErrorIs(l.t, err, runtime.ErrUnavailable)
 		require.Equal(l.t, time.Minute, took)
 		require.Equal(l.t, "2", string(l.store.Rows("state")["a"]))
