@@ -52,13 +52,13 @@ func (w *world) happen(ctx context.Context, e event) {
 
 // later does something when the event is over.
 func (w *world) later(e event, do func()) {
-	time.AfterFunc(worldLane(e.number).until(w.schedule.seed, time.Now(), int(e.lasts/tick)), do)
+	w.after(worldLane(e.number), int(e.lasts/tick), do)
 }
 
 // wants says whether there may be one more process.
 func (w *world) wants() bool {
 	w.mutex.Lock()
-	live, quiet := slices.Clone(w.live), w.calm || w.asleep
+	live, quiet := slices.Clone(w.live), w.calm || w.asleep || w.processes > mostProcesses
 	w.mutex.Unlock()
 	alive := 0
 	for _, p := range live {

@@ -133,7 +133,7 @@ func (c *underway) carryOut(ctx context.Context) error {
 	p := c.process
 	switch c.fault {
 	case slow:
-		if err := p.turn(ctx, c.call.lane, c.dice.of(20, 200, 2000, 60_000)); err != nil {
+		if err := p.turn(ctx, c.call.lane, c.dice.of(10, 100, 1000, 30_000)); err != nil {
 			return err
 		}
 	case requestLost:
@@ -191,13 +191,13 @@ func (c *underway) lose(ctx context.Context, what string) error {
 }
 
 func (c *underway) arriveLater() {
-	w, l := c.process.world, c.call.lane
+	l := c.call.lane
 	l.kind = arriving
 	c.detach()
 	c.note("", nil)
 	c.fault = none
 	later := *c
-	time.AfterFunc(l.until(w.schedule.seed, time.Now(), 1000+c.dice.below(60_000)), func() {
+	c.process.world.after(l, 500+c.dice.below(30_000), func() {
 		err := later.do(context.Background())
 		later.call.lane = l
 		later.note("late: ", err)
@@ -224,11 +224,11 @@ func (p *process) stopFor(d *dice) {
 func (p *process) supersede(from, until time.Duration) {
 	w := p.world
 	l := lane{process: p.number, kind: pausing}
-	time.AfterFunc(l.until(w.schedule.seed, time.Now(), int(from/tick)), func() {
+	w.after(l, int(from/tick), func() {
 		w.tell(l, "the groups go on without process %d", p.number)
 		for i, f := range w.functions {
 			told := lane{process: p.number, function: i, kind: pausing}
-			time.AfterFunc(told.until(w.schedule.seed, time.Now(), int((until-from)/tick)), w.log.Evict(f.Name, p.name()))
+			w.after(told, int((until-from)/tick), w.log.Evict(f.Name, p.name()))
 		}
 	})
 }
@@ -245,7 +245,7 @@ func (c *underway) stopInside(ctx context.Context) error {
 	c.process.crash()
 	if c.dice.oneIn(2) {
 		// The server does not learn of it.
-		time.Sleep(c.call.until(c.process.world.schedule.seed, time.Now(), c.dice.below(30_000)))
+		time.Sleep(c.call.until(c.process.world.schedule.seed, time.Now(), c.dice.below(15_000)))
 	}
 	return errCrashed
 }

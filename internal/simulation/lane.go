@@ -7,7 +7,7 @@ import (
 )
 
 // tick divides time: whoever waits does so for whole ticks.
-const tick = time.Millisecond
+const tick = 2 * time.Millisecond
 
 // lane is a place in the engine that calls one thing after the other. Each has a moment in every tick that no other has.
 type lane struct {
@@ -60,7 +60,7 @@ func (k kind) String() string {
 // The bits of a lane's number.
 const (
 	kindBits      = 7
-	tenureBits    = 1
+	tenureBits    = 2
 	partitionBits = 2
 	functionBits  = 3
 	processBits   = 6
@@ -87,6 +87,9 @@ func worldLane(event int) lane {
 	}
 }
 
+// mostProcesses is how many processes there may be while things go wrong, so that their numbers and those of the last ones fit.
+const mostProcesses = 1<<processBits - 8
+
 // worldItself is the number of the world's lane, of which no event is.
 const worldItself = 1<<(kindBits+tenureBits+partitionBits+functionBits) - 1
 
@@ -102,6 +105,24 @@ func (l lane) until(seed uint64, now time.Time, ticks int) time.Duration {
 		wait += tick
 	}
 	return wait + time.Duration(ticks)*tick
+}
+
+// after does something when it is the turn of a lane, so many ticks later, and never twice at one moment.
+func (w *world) after(l lane, ticks int, do func()) {
+	wait := l.until(w.schedule.seed, time.Now(), ticks)
+	w.mutex.Lock()
+	for w.due[appointment{l, time.Now().Add(wait)}] {
+		wait += tick
+	}
+	w.due[appointment{l, time.Now().Add(wait)}] = true
+	w.mutex.Unlock()
+	time.AfterFunc(wait, do)
+}
+
+// appointment is something that a lane has at a moment.
+type appointment struct {
+	lane lane
+	at   time.Time
 }
 
 // call is one call: what is called, and how many there were before it.

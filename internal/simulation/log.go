@@ -189,7 +189,7 @@ func (m *marks) keep(offset int64) {
 	if !m.due {
 		m.due = true
 		d := newDice(m.port.process.world.schedule.seed, m.lane.number(), uint64(offset))
-		time.AfterFunc(m.lane.until(m.port.process.world.schedule.seed, time.Now(), d.below(int(markEvery/tick))), m.commit)
+		m.port.process.world.after(m.lane, d.below(int(markEvery/tick)), m.commit)
 	}
 }
 
@@ -202,7 +202,7 @@ func (m *marks) commit() {
 		return
 	}
 	if left := p.pauseLeft(); left > 0 {
-		time.AfterFunc(left+m.lane.until(p.world.schedule.seed, time.Now().Add(left), 0), m.commit)
+		p.world.after(m.lane, int(left/tick)+1, m.commit)
 		return
 	}
 	p.world.checkMark(m.port.function, m.lane.partition-1, func() { m.mark(m.offset) })

@@ -142,7 +142,7 @@ func (p *process) crash() {
 	}
 	l := lane{process: p.number, kind: restarting}
 	d := newDice(p.world.schedule.seed, l.number())
-	time.AfterFunc(l.until(p.world.schedule.seed, time.Now(), d.below(d.of(10, 3000))), func() {
+	p.world.after(l, d.below(d.of(5, 1500)), func() {
 		if p.world.wants() {
 			p.follow()
 		}
@@ -222,7 +222,7 @@ func (p port) pace() {
 		return
 	}
 	d := c.dice(p.process.world.schedule.seed)
-	time.Sleep(l.until(p.process.world.schedule.seed, time.Now(), d.below(d.of(10, 10_000))))
+	time.Sleep(l.until(p.process.world.schedule.seed, time.Now(), d.below(d.of(5, 5000))))
 }
 
 // chance is where an engine's random numbers come from: the seed and the moment. It does not count them, since a goroutine

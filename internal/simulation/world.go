@@ -42,6 +42,8 @@ type world struct {
 	wentBack, noticed bool
 	// reached are the epoch and the offset of each checkpoint.
 	reached map[runtime.CheckpointKey]progress
+	// due are the moments that after has given.
+	due     map[appointment]bool
 	failure error
 }
 
@@ -67,7 +69,7 @@ func run(ctx context.Context, s schedule, with settings, o *outcome) {
 	*o = outcome{journal: &journal{kept: with.journal, start: time.Now()}, happened: map[call]fault{}}
 	w := &world{
 		schedule: s, log: memory.NewLog(), store: memory.NewStore(), mutate: with.mutate,
-		journal: o.journal, happened: o.happened, forgotten: map[forgottenKey]bool{}, reached: map[runtime.CheckpointKey]progress{},
+		journal: o.journal, happened: o.happened, forgotten: map[forgottenKey]bool{}, reached: map[runtime.CheckpointKey]progress{}, due: map[appointment]bool{},
 	}
 	w.store.Clock = clock{}
 	if o.err = w.create(ctx); o.err == nil {
