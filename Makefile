@@ -4,7 +4,6 @@ FUZZTIME  ?= 10s
 CHAOSTIME ?= 10m
 CHAOSRATE ?= 400
 SEED      ?= 1
-SEEDS     ?= 10000
 COUNT     ?= 10
 PACKAGES  ?= ./...
 TESTFLAGS ?=
@@ -20,7 +19,7 @@ MODULES  = $(patsubst %/go.mod,%,$(wildcard benchmark/go.mod test/*/go.mod))
 export $(foreach name,TEXT ONCE DATA_DIR,$(if $(filter-out undefined,$(origin $(name))),$(name)))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-race lint format generate build bench bench-micro fuzz simulate chaos compose-test up down clean
+.PHONY: help run test test-race lint format generate build bench bench-micro fuzz chaos compose-test up down clean
 
 help: ## Show this list
 	@echo 'usage: make TARGET [VARIABLE=value ...]'
@@ -65,7 +64,9 @@ fuzz: ## Fuzz every target for FUZZTIME=10s
 		done; \
 	done
 
-simulate: ## Simulate crashes and faults, SEEDS=10000 of them, in virtual time
+.PHONY: simulate
+simulate: SEEDS ?= 10000
+simulate: ## Simulate crashes and faults in virtual time, SEEDS=10000
 	go test ./internal/simulation -run '^TestSimulation$$' -count=1 -sim.seeds=$(SEEDS)
 
 chaos: ## Break everything under word count and judge what is left; CHAOSTIME=10m, SEED=1, CHAOSRATE=400 lines a second
