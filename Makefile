@@ -35,6 +35,11 @@ test: ## Test everything that can be tested on this machine, and say what can't;
 test-race: ## The same under the race detector, in random order
 	$(SERVICES) run -- go test -timeout 40m -race -shuffle=on $(TESTFLAGS) $(PACKAGES)
 
+.PHONY: simulate
+simulate: SEEDS ?= 10000
+simulate: ## Simulate crashes and faults in virtual time, SEEDS=10000
+	go test ./internal/simulation -run '^TestSimulation$$' -count=1 -sim.seeds=$(SEEDS)
+
 lint: ## Check the code and its format
 	$(TOOL) golangci-lint run ./...
 	@for module in $(MODULES); do (cd $$module && $(TOOL) golangci-lint run ./...) || exit 1; done
@@ -63,11 +68,6 @@ fuzz: ## Fuzz every target for FUZZTIME=10s
 			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
 		done; \
 	done
-
-.PHONY: simulate
-simulate: SEEDS ?= 10000
-simulate: ## Simulate crashes and faults in virtual time, SEEDS=10000
-	go test ./internal/simulation -run '^TestSimulation$$' -count=1 -sim.seeds=$(SEEDS)
 
 chaos: ## Break everything under word count and judge what is left; CHAOSTIME=10m, SEED=1, CHAOSRATE=400 lines a second
 	go test ./integration -run '^TestChaos$$' -count=1 -v -timeout 0 -chaos.time=$(CHAOSTIME) -chaos.seed=$(SEED) -chaos.rate=$(CHAOSRATE)
