@@ -39,6 +39,11 @@ test: ## Test everything that can be tested on this machine, and say what can't;
 test-race: ## The same under the race detector, in random order
 	$(SERVICES) run -- go test -timeout 40m -race -shuffle=on $(TESTFLAGS) $(PACKAGES)
 
+.PHONY: simulate
+simulate: SEEDS ?= 10000
+simulate: ## Simulate crashes and faults in virtual time, SEEDS=10000
+	go test ./internal/simulation -run '^TestSimulation$$' -count=1 -sim.seeds=$(SEEDS)
+
 lint: ## Check the code and its format
 	$(TOOL) golangci-lint run ./...
 	@for module in $(MODULES); do (cd $$module && $(TOOL) golangci-lint run ./...) || exit 1; done

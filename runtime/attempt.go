@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
-
 	"github.com/kappaflows/flows/topic"
 )
 
@@ -49,25 +47,21 @@ func (p *pipeline) failed(reading, work context.Context, b *batch, message *topi
 // waitToRetry waits before the next attempt, and says whether there is to be one.
 func (p *pipeline) waitToRetry(reading context.Context, message *topic.Raw, reason error) bool {
 	err := p.failure(message, reason)
-	wait := p.options.Errors.wait(p.attempts)
+	wait := vary(p.options.Errors.wait(p.attempts), p.random)
 	p.status.retrying(err.Error())
 	p.logger.Warn("the function failed; trying again", "err", err, "attempt", p.attempts, "of", p.options.Errors.Attempts, "wait", wait)
 	p.observer.Happened(p.function.Name, p.held.TopicPartition, MessageRetried, 1)
 	return Sleep(reading, p.clock, wait)
 }
 
-// wait is how long to wait after so many attempts.
+// wait is how long to wait after so many attempts, give or take.
 func (p ErrorPolicy) wait(attempts int) time.Duration {
 	const most = 30
 	wait := p.FirstWait << min(attempts-1, most)
 	if wait <= 0 || wait > p.LongestWait {
 		wait = p.LongestWait
 	}
-	jitter := backoff.ExponentialBackOff{
-		InitialInterval: wait, MaxInterval: wait, Multiplier: 1, RandomizationFactor: backoff.DefaultRandomizationFactor,
-	}
-	jitter.Reset()
-	return jitter.NextBackOff()
+	return wait
 }
 
 // tellDiscards counts and logs the messages of a committed batch that the function was not applied to.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -153,12 +155,32 @@ func (c *claim) identify(ctx context.Context) (err error) {
 		}
 		return nil
 	}
+	partitions, err := c.outputPartitions(ctx)
+	if err != nil {
+		return err
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(identityChecks)
-	for key, o := range c.outlets {
-		group.Go(func() error { return c.checkOutlet(ctx, key, o) })
+	for _, key := range partitions {
+		group.Go(func() error { return c.checkOutlet(ctx, key, c.outlets[key]) })
 	}
 	return group.Wait()
+}
+
+// outputPartitions are those that the identity may have been used on. The checkpoint does not know all of them: the store may
+// be from before the first output to one.
+func (c *claim) outputPartitions(ctx context.Context) ([]TopicPartition, error) {
+	partitions := maps.Clone(c.outlets)
+	for _, spec := range c.function.allOutputs() {
+		info, err := c.log.Describe(ctx, spec.Name)
+		if err != nil && !errors.Is(err, ErrUnknownTopic) {
+			return nil, fmt.Errorf("output topic %s: %w", spec.Name, err)
+		}
+		for p := range info.Partitions {
+			partitions[TopicPartition{Topic: spec.Name, Partition: p}] = outlet{}
+		}
+	}
+	return slices.SortedFunc(maps.Keys(partitions), comparePartitions), nil
 }
 
 // identityChecks is how many output partitions are asked about at once.

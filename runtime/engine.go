@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -27,6 +28,9 @@ type Config struct {
 	// CacheBytes bounds the states that all partitions together keep in memory; 0 is 256 MiB. They share it evenly, but for
 	// functions whose Options say otherwise, and each gets 1 MiB at least.
 	CacheBytes int
+	// Random is what waits vary by and what the first versions of rows come from; nil is math/rand/v2's. Many goroutines use
+	// it. A test sets it to have the same run again.
+	Random rand.Source
 }
 
 // Engine runs functions.
@@ -50,6 +54,9 @@ func New(config Config) *Engine {
 	}
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
+	}
+	if config.Random == nil {
+		config.Random = anyRandom{}
 	}
 	e := &Engine{config: config, budget: newBudget(config.BufferBytes, config.CacheBytes), reached: map[CheckpointKey]int64{}}
 	for _, f := range config.Functions {
@@ -91,7 +98,7 @@ func (e *Engine) runFunction(ctx context.Context, f *Function, t *tracker) error
 		<-ctx.Done()
 		return nil
 	}
-	waits := newWaits()
+	waits := newWaits(e.config.Random)
 	for {
 		err := e.join(ctx, f, t)
 		t.left()
@@ -104,7 +111,7 @@ func (e *Engine) runFunction(ctx context.Context, f *Function, t *tracker) error
 		case !errors.Is(err, ErrUnavailable):
 			return err
 		}
-		wait := waits.NextBackOff()
+		wait := waits.next()
 		e.config.Logger.Warn("joining the group again", "function", f.Name, "err", err, "wait", wait)
 		if !Sleep(ctx, e.config.Clock, wait) {
 			return nil
@@ -160,8 +167,8 @@ func (e *Engine) runPartition(ctx context.Context, f *Function, options Options,
 	o := &owner{
 		function: f, options: options, limits: limits{&options, e.budget, weight(f)}, held: held, log: e.config.Log, store: e.config.Store, clock: e.config.Clock,
 		observer: e.config.Observer, status: status, durable: options.Delivery == ExactlyOnce, reached: e.reachedOf(key),
-		suspects: suspects{found: noSuspect},
-		logger:   e.config.Logger.With("function", f.Name, "topic", held.Topic, "partition", held.Partition),
+		random: e.config.Random, suspects: suspects{found: noSuspect},
+		logger: e.config.Logger.With("function", f.Name, "topic", held.Topic, "partition", held.Partition),
 	}
 	if !o.durable {
 		o.store = groupStore{log: e.config.Log}

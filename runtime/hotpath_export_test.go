@@ -29,7 +29,7 @@ func NewHotPath(f *Function, messages []topic.Raw) *HotPath {
 	}
 	h := &HotPath{messages: messages, batch: &batch{effects: &effects{}}, scratch: &batch{ordinal: 1 << 40, effects: &effects{}}, ledger: newLedger(&Checkpoint{}, 0, TopicID{}, Identity{}, nil, "")}
 	h.processor = &processor{
-		function: f, options: f.Options.withDefaults(), store: groupStore{}, clock: WallClock, router: r, durable: true,
+		function: f, options: f.Options.withDefaults(), store: groupStore{}, clock: WallClock, random: anyRandom{}, router: r, durable: true,
 	}
 	h.processor.limits = limits{&h.processor.options, budget, weight(f)}
 	h.processor.cache = newCache(h.processor.limits.cacheBytes)

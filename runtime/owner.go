@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math/rand/v2"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -22,6 +23,7 @@ type owner struct {
 	clock    Clock
 	observer Observer
 	logger   *slog.Logger
+	random   rand.Source
 	status   *partitionTracker
 	// durable says that the store is a real one: outputs are kept until acknowledged, positions outlive the process.
 	durable bool
@@ -43,19 +45,33 @@ const (
 	fencedWait = time.Second
 )
 
-// newWaits returns the waits between attempts at what is unavailable.
-func newWaits() *backoff.ExponentialBackOff {
-	waits := &backoff.ExponentialBackOff{
-		InitialInterval: firstWait, MaxInterval: longWait, Multiplier: 2, RandomizationFactor: backoff.DefaultRandomizationFactor,
-	}
-	waits.Reset()
-	return waits
+// waits are those between attempts at what is unavailable.
+type waits struct {
+	backoff.ExponentialBackOff
+	random rand.Source
 }
+
+func newWaits(random rand.Source) *waits {
+	return &waits{ExponentialBackOff: backoff.ExponentialBackOff{InitialInterval: firstWait, MaxInterval: longWait, Multiplier: 2}, random: random}
+}
+
+// next returns the next wait.
+func (w *waits) next() time.Duration { return vary(w.NextBackOff(), w.random) }
+
+// vary makes a wait up to a half shorter or longer, so that those who wait for the same do not all come back at once.
+func vary(wait time.Duration, random rand.Source) time.Duration {
+	return wait/2 + time.Duration(random.Uint64()%(uint64(wait)+1))
+}
+
+// anyRandom is math/rand/v2's own source.
+type anyRandom struct{}
+
+func (anyRandom) Uint64() uint64 { return rand.Uint64() }
 
 // run processes the partition until ctx is done, which is no error, or something final fails.
 func (o *owner) run(ctx context.Context) error {
 	defer o.observer.Happened(o.function.Name, o.held.TopicPartition, PartitionReleased, 1)
-	waits := newWaits()
+	waits := newWaits(o.random)
 	for {
 		before := o.reached
 		err := o.attempt(ctx)
@@ -81,7 +97,7 @@ func final(err error) bool {
 }
 
 // judge decides what to do after an attempt: wait and claim again, or give up.
-func (o *owner) judge(err error, waits *backoff.ExponentialBackOff) (wait time.Duration, fatal error) {
+func (o *owner) judge(err error, waits *waits) (wait time.Duration, fatal error) {
 	var (
 		message *MessageError
 		refused *refusedError
@@ -109,7 +125,7 @@ func (o *owner) judge(err error, waits *backoff.ExponentialBackOff) (wait time.D
 		return 0, nil
 	case errors.Is(err, ErrUnavailable), errors.Is(err, ErrOutOfRange), errors.Is(err, ErrOutOfOrder), errors.Is(err, ErrStaleIdentity):
 		// The last three are sorted out by a claim, which finds out what the log has.
-		wait = waits.NextBackOff()
+		wait = waits.next()
 		o.observer.Happened(o.function.Name, o.held.TopicPartition, Retried, 1)
 		o.retrying("trying again", err, wait)
 		return wait, nil

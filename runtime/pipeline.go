@@ -111,7 +111,7 @@ func (c *claim) newPipeline(ctx context.Context) (*pipeline, error) {
 		reader: reader,
 		processor: &processor{
 			function: c.function, options: c.options, limits: c.limits, source: c.held.TopicPartition, store: c.store, clock: c.clock,
-			cache: newCache(c.limits.cacheBytes), router: router, durable: c.durable,
+			random: c.random, cache: newCache(c.limits.cacheBytes), router: router, durable: c.durable,
 		},
 		ledger:  newLedger(&c.cp, c.next, c.info.ID, c.identity, c.outlets, table),
 		commits: make(chan *batch),

@@ -41,7 +41,7 @@ func TestShortenedTopic(t *testing.T) {
 		at, err := r.store.Claim(t.Context(), key)
 		require.NoError(t, err)
 		require.NoError(t, r.store.Commit(t.Context(), &runtime.Commit{
-			CheckpointKey: key, Epoch: at.Epoch, Next: 7, TopicID: info.ID, Identity: runtime.Identity{ProducerID: -1},
+			CheckpointKey: key, Epoch: at.Epoch, From: at.Next, Next: 7, TopicID: info.ID, Identity: runtime.Identity{ProducerID: -1},
 		}))
 		require.ErrorContains(t, r.failure(r.count(runtime.Options{})), "the log lost messages")
 	})

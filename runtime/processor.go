@@ -25,6 +25,7 @@ type processor struct {
 	source   TopicPartition
 	store    Store
 	clock    Clock
+	random   rand.Source
 	cache    *cache
 	router   *router
 	// durable says that pending outputs are kept in the checkpoint.
@@ -274,7 +275,7 @@ func (p *processor) discardOne(b *batch, message *topic.Raw, action Action, atte
 func (p *processor) encode(b *batch, messages []topic.Raw, identity Identity) *failedAt {
 	if p.function.State != nil {
 		b.states = p.limits.budget.take(0)
-		if err := b.encodeStates(p.function.State, p.cache, newStamp()); err != nil {
+		if err := b.encodeStates(p.function.State, p.cache, newStamp(p.random)); err != nil {
 			return blame(err, messages)
 		}
 	}
@@ -286,7 +287,7 @@ func (p *processor) encode(b *batch, messages []topic.Raw, identity Identity) *f
 }
 
 // newStamp returns a version for new rows that no row is likely to have had, with room to count up.
-func newStamp() int64 { return rand.Int64N(1<<62) + 1 }
+func newStamp(random rand.Source) int64 { return int64(random.Uint64()>>2) + 1 }
 
 // blame finds the message that made a state what cannot be encoded: the last one of its key.
 func blame(err error, messages []topic.Raw) *failedAt {

@@ -2,6 +2,7 @@ package runtime_test
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"sync/atomic"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/kappaflows/flows/format"
 	"github.com/kappaflows/flows/runtime"
 	"github.com/kappaflows/flows/runtime/memory"
+	"github.com/kappaflows/flows/topic"
 )
 
 // every makes each nth call fail as a lost answer does.
@@ -270,6 +272,23 @@ func TestStoreThatWentBackInTime(t *testing.T) {
 			})
 		})
 	}
+	t.Run("the broker's sequences tell of a partition that the checkpoint has never sent to", func(t *testing.T) {
+		inRig(t, 1, func(r *rig) {
+			words := [2]string{}
+			for i := range 100 {
+				word := fmt.Sprint("w", i)
+				words[topic.Murmur2([]byte(word), 2)] = word
+			}
+			r.put(words[0])
+			r.stopAfterAll(r.count(runtime.Options{}))
+			restore := r.store.Snapshot()
+			r.put(words[1])
+			r.stopAfterAll(r.count(runtime.Options{}))
+			restore()
+			log := &faultyLog{Log: r.log, committed: func(context.Context, string, runtime.TopicPartition) (int64, error) { return -1, nil }}
+			require.ErrorIs(t, r.failure(r.start(log, r.store, countFunction(t, runtime.Options{}))), runtime.ErrStoreBehind)
+		})
+	})
 	t.Run("the process itself knows", func(t *testing.T) {
 		inRig(t, 1, func(r *rig) {
 			r.putMany(10, 4)

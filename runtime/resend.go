@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -51,7 +53,8 @@ func (c *claim) settle(ctx context.Context) error {
 // lost returns the sections in doubt that the log does not have. A section that is there has all before it with it.
 func (c *claim) lost(ctx context.Context, doubt map[TopicPartition][]RecordBatch) (map[TopicPartition][]RecordBatch, error) {
 	lost := map[TopicPartition][]RecordBatch{}
-	for key, sections := range doubt {
+	for _, key := range slices.SortedFunc(maps.Keys(doubt), comparePartitions) {
+		sections := doubt[key]
 		for i := len(sections) - 1; i >= 0; i-- {
 			// Identities differ only where an earlier claim renewed them, and then nothing before that is pending.
 			found, err := c.find(ctx, c.cp.Identity, &sections[i])
@@ -143,8 +146,8 @@ func (c *claim) renew(ctx context.Context, doubt map[TopicPartition][]RecordBatc
 		o.next = 0
 		c.outlets[key] = o
 	}
-	for key, sections := range doubt {
-		o := c.outlets[key]
+	for _, key := range slices.SortedFunc(maps.Keys(doubt), comparePartitions) {
+		o, sections := c.outlets[key], doubt[key]
 		for _, section := range sections {
 			section.Sequence = o.next
 			o.next = advance(o.next, section.Records.Count)

@@ -62,7 +62,7 @@ func round(sections []RecordBatch) int {
 
 // deliverRound sends sections to partitions that differ until the log has all of them.
 func (p *pipeline) deliverRound(work context.Context, of *pending, sections []RecordBatch) error {
-	waits := newWaits()
+	waits := newWaits(p.random)
 	start := p.clock.Now()
 	for retries := 0; ; retries++ {
 		left, err := p.trySend(work, of, sections)
@@ -77,7 +77,7 @@ func (p *pipeline) deliverRound(work context.Context, of *pending, sections []Re
 			return err
 		}
 		sections = left
-		if err := p.waitForLog(work, err, waits.NextBackOff()); err != nil {
+		if err := p.waitForLog(work, err, waits.next()); err != nil {
 			return err
 		}
 	}

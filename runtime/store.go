@@ -98,7 +98,9 @@ type StateRow struct {
 // Commit is one batch as the store sees it.
 type Commit struct {
 	CheckpointKey
-	// Epoch and From fence: the row must be at both. A row that was never committed is at any From.
+	// Epoch and From fence: the row must be at both. A row that was never committed is at -1, and at the From of a commit that
+	// says where it begins: one whose Next is From. It is not at the From of a batch, whose owner saw the row committed: the
+	// store went back in time.
 	Epoch int64
 	From  int64
 	// Next is the new position; it may equal From where only pending outputs change.

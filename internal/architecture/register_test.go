@@ -41,26 +41,40 @@ func TestRegisterNamesTestsThatExist(t *testing.T) {
 	require.Greater(t, named, 50)
 }
 
-// mutation is a key of the simulator's map of bugs.
-var mutation = regexp.MustCompile(`(?m)^\t"([^"]+)": +func\(p Ports`)
+// mutation is one of the simulator's bugs: a key of its map, or the name of a rule's.
+var mutation = regexp.MustCompile(`(?m)^\t(?:"([^"]+)": +(?:func\(p Ports|onCommit)|\tbug: "([^"]+)")`)
 
 // TestRegisterNamesAllBugs: the table of bugs is that of the simulator, and guarantees that are broken by a bug name it as it is.
 func TestRegisterNamesAllBugs(t *testing.T) {
 	bugs := map[string]bool{}
 	for _, match := range mutation.FindAllStringSubmatch(sources(t, "internal/simulation", "_test.go"), -1) {
-		bugs[match[1]] = true
+		bugs[match[1]+match[2]] = true
 	}
-	require.Greater(t, len(bugs), 10)
+	require.Greater(t, len(bugs), 40)
 	text := guarantees(t)
-	_, table, found := strings.Cut(text, "| bug | seed |")
-	require.True(t, found)
-	table, _, _ = strings.Cut(table, "\n\n")
-	rows := strings.Split(table, "\n")[2:]
+	rows := tableRows(t, text, "| bug | seed |")
 	require.Len(t, rows, len(bugs))
 	for _, row := range rows {
 		name := strings.TrimSpace(strings.Split(row, "|")[1])
 		require.True(t, bugs[name], "the simulator has no bug %q", name)
 	}
+	for _, head := range []string{"| guarantee | proved by | broken by |", "| fact | of the broker | of the engine | broken by |"} {
+		for _, row := range tableRows(t, text, head) {
+			cells := strings.Split(strings.Trim(row, "|"), "|")
+			for name := range strings.SplitSeq(strings.TrimSpace(cells[len(cells)-1]), "; ") {
+				require.True(t, name == "" || bugs[name], "the simulator has no bug %q", name)
+			}
+		}
+	}
+}
+
+// tableRows returns the rows of a table, without its head.
+func tableRows(t *testing.T, text, head string) []string {
+	t.Helper()
+	_, table, found := strings.Cut(text, head)
+	require.True(t, found, head)
+	table, _, _ = strings.Cut(table, "\n\n")
+	return strings.Split(table, "\n")[2:]
 }
 
 // TestOracleKnowsNothingOfTheLibrary: what judges the programs shares no code with them.

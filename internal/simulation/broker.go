@@ -2,7 +2,7 @@ package simulation
 
 import (
 	"context"
-	"math/rand/v2"
+	"fmt"
 
 	"github.com/kappaflows/flows/runtime"
 )
@@ -13,12 +13,17 @@ type brokerLog struct {
 	world *world
 }
 
+type forgottenKey struct {
+	runtime.TopicPartition
+	runtime.Identity
+}
+
 // Send refuses what is new from an identity that the broker lost track of on the partition, as one does that has lost the end
-// of its log: nothing fits behind what it has.
+// of its log: nothing fits behind what it has. One that has lost its memory only refuses what it has, too.
 func (l brokerLog) Send(ctx context.Context, id runtime.Identity, batches []runtime.RecordBatch) ([]runtime.Ack, error) {
 	acks := make([]runtime.Ack, len(batches))
 	for i := range batches {
-		if l.world.hasForgotten(batches[i].TopicPartition, id) && !l.has(ctx, id, &batches[i]) {
+		if forgotten, all := l.world.hasForgotten(batches[i].TopicPartition, id); forgotten && (all || !l.has(ctx, id, &batches[i])) {
 			acks[i] = runtime.Ack{Offset: -1, Err: runtime.ErrOutOfOrder}
 			continue
 		}
@@ -39,25 +44,49 @@ func (l brokerLog) has(ctx context.Context, id runtime.Identity, batch *runtime.
 	return err == nil && found
 }
 
-func (w *world) hasForgotten(partition runtime.TopicPartition, id runtime.Identity) bool {
+// hasForgotten says whether the broker lost track of an identity on a partition, and whether it knows nothing of it at all.
+func (w *world) hasForgotten(partition runtime.TopicPartition, id runtime.Identity) (forgotten, all bool) {
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
-	return w.forgotten[forgottenKey{partition, id}]
+	all, forgotten = w.forgotten[forgottenKey{partition, id}]
+	return forgotten, all
+}
+
+// lostTrack says whether the broker ever lost track of an identity.
+func (w *world) lostTrack() bool {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	return len(w.forgotten) > 0
 }
 
 // forget makes the broker lose track of an identity that is in use, on one output partition.
-func (w *world) forget(ctx context.Context, random *rand.Rand) {
-	function, topicName, partitions := functions[0], middle, w.plan.middles
-	if random.IntN(2) == 0 {
-		function, topicName, partitions = functions[1], output, w.plan.outputs
-	}
-	rows, err := w.store.Checkpoints(ctx, function)
-	if err != nil || len(rows) == 0 {
+func (w *world) forget(ctx context.Context, e event) {
+	d := newDice(e.pick)
+	f := w.functions[d.below(len(w.functions))]
+	rows, err := w.store.Checkpoints(ctx, f.Name)
+	if err != nil || len(rows) == 0 || len(f.Outputs) == 0 {
 		return
 	}
-	id := rows[random.IntN(len(rows))].Identity
-	at := runtime.TopicPartition{Topic: topicName, Partition: random.Int32N(partitions)}
+	id := rows[d.below(len(rows))].Identity
+	info, err := w.log.Describe(ctx, f.Outputs[0].Name)
+	if err != nil {
+		return
+	}
+	at := runtime.TopicPartition{Topic: info.Name, Partition: int32(d.below(int(info.Partitions)))}
+	w.tell(worldLane(e.number), "the broker loses track of producer %d.%d on %s", id.ProducerID, id.Epoch, textOfPartition(at))
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
-	w.forgotten[forgottenKey{at, id}] = true
+	w.forgotten[forgottenKey{at, id}] = d.oneIn(2)
+}
+
+// outputNumber numbers the partitions of all topics.
+func (w *world) outputNumber(at runtime.TopicPartition) int {
+	const most = 4
+	for i, info := range w.topics {
+		if info.Name == at.Topic {
+			return i*most + int(at.Partition)
+		}
+	}
+	w.fail(fmt.Errorf("unknown topic %s", at.Topic))
+	return 0
 }

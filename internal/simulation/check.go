@@ -2,38 +2,45 @@ package simulation
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
-	"time"
 
+	"github.com/kappaflows/flows/runtime"
+	"github.com/kappaflows/flows/runtime/memory"
 	"github.com/kappaflows/flows/topic"
 )
 
-// settleWait is how long to wait before looking again whether all is processed.
-const settleWait = 2 * time.Second
-
-// check holds words, counts and states against the lines.
-func (w *world) check(context.Context) error {
-	want := w.words()
-	if err := w.checkWords(want); err != nil {
+// check holds everything that the app left against the lines.
+func (w *world) check() error {
+	if err := w.checkDoubles(); err != nil {
 		return err
 	}
+	words := w.words()
 	totals := map[string]int{}
-	for _, word := range want {
+	for _, word := range words {
 		totals[word]++
 	}
-	if err := w.checkCounts(totals); err != nil {
-		return err
-	}
-	return w.checkStates(totals)
+	return errors.Join(w.checkLost(words), w.checkTotals(totals), w.checkStates(countTable, totals), w.checkLetters(),
+		w.checkAuthors(), w.checkRows(totals), w.checkPairs(totals))
 }
 
-// words returns the word of each place.
+// checkDoubles looks that nothing is there that should not be, or twice, or in another order. It holds at any time.
+func (w *world) checkDoubles() error {
+	return errors.Join(w.checkWords(), w.checkCounts())
+}
+
+// words returns the word of each place, without those of lines that are refused.
 func (w *world) words() map[string]string {
 	words := map[string]string{}
 	for p, lines := range w.lines {
 		for offset, line := range lines {
-			for i, word := range line {
+			if slices.Contains(line.words, refusedWord) {
+				continue
+			}
+			for i, word := range line.words {
 				words[place{int32(p), int64(offset), i}.String()] = word
 			}
 		}
@@ -41,11 +48,12 @@ func (w *world) words() map[string]string {
 	return words
 }
 
-// checkWords looks that every word is there once, and those of one partition and key in order.
-func (w *world) checkWords(want map[string]string) error {
+// checkWords looks that every word is there once at most, and those of one partition and key in order.
+func (w *world) checkWords() error {
+	want := w.words()
 	seen := map[string]bool{}
 	last := map[string]place{}
-	for record := range w.records(middle, w.plan.middles) {
+	for record := range w.records(middle) {
 		key, value := string(record.Key), string(record.Value)
 		switch {
 		case want[value] != key:
@@ -64,80 +72,226 @@ func (w *world) checkWords(want map[string]string) error {
 		}
 		last[lane] = at
 	}
-	for value, key := range want {
-		if !seen[value] {
-			return fmt.Errorf("word %q of %s is lost: %w", key, value, errWrong)
-		}
-	}
 	return nil
 }
 
 // checkCounts looks that the counts of each word are 1, 2, 3 and so on.
-func (w *world) checkCounts(totals map[string]int) error {
+func (w *world) checkCounts() error {
 	counted := map[string]int{}
-	for record := range w.records(output, w.plan.outputs) {
+	for record := range w.records(output) {
 		key := string(record.Key)
 		counted[key]++
 		if string(record.Value) != strconv.Itoa(counted[key]) {
 			return fmt.Errorf("count %s of word %q where %d is due: %w", record.Value, key, counted[key], errWrong)
 		}
 	}
-	for key, n := range totals {
-		if counted[key] != n {
-			return fmt.Errorf("%d counts of word %q where there are %d: %w", counted[key], key, n, errWrong)
+	return nil
+}
+
+func (w *world) checkLost(words map[string]string) error {
+	seen := map[string]bool{}
+	for record := range w.records(middle) {
+		seen[string(record.Value)] = true
+	}
+	for _, value := range slices.Sorted(maps.Keys(words)) {
+		if !seen[value] {
+			return fmt.Errorf("word %q of %s is lost: %w", words[value], value, errWrong)
 		}
 	}
 	return nil
 }
 
-func (w *world) checkStates(totals map[string]int) error {
+// checkTotals looks that no count is missing at the end.
+func (w *world) checkTotals(totals map[string]int) error {
+	counted := map[string]int{}
+	for record := range w.records(output) {
+		counted[string(record.Key)]++
+	}
+	for _, key := range slices.Sorted(maps.Keys(totals)) {
+		if counted[key] != totals[key] {
+			return fmt.Errorf("%d counts of word %q where there are %d: %w", counted[key], key, totals[key], errWrong)
+		}
+	}
+	return nil
+}
+
+func (w *world) checkStates(table string, totals map[string]int) error {
 	states := w.store.Rows(table)
-	for key, n := range totals {
-		if string(states[key]) != strconv.Itoa(n) {
-			return fmt.Errorf("the state of word %q is %s where it should be %d: %w", key, states[key], n, errWrong)
+	for _, key := range slices.Sorted(maps.Keys(totals)) {
+		if string(states[key]) != strconv.Itoa(totals[key]) {
+			return fmt.Errorf("the state of %q is %q where it should be %d: %w", key, states[key], totals[key], errWrong)
 		}
 	}
 	if len(states) != len(totals) {
-		return fmt.Errorf("%d states where there are %d words: %w", len(states), len(totals), errWrong)
+		return fmt.Errorf("%d states of %s where there are %d keys: %w", len(states), table, len(totals), errWrong)
 	}
 	return nil
 }
 
+// checkLetters looks that the lines that were refused are dead letters, each once, and nothing else is.
+func (w *world) checkLetters() error {
+	want := map[string]int{}
+	for p, lines := range w.lines {
+		for offset, line := range lines {
+			if slices.Contains(line.words, refusedWord) {
+				want[fmt.Sprint(input, p, " ", offset)]++
+			}
+		}
+	}
+	return w.compareLetters("split", want)
+}
+
+func (w *world) compareLetters(function string, want map[string]int) error {
+	have := map[string]int{}
+	for record := range w.records(runtime.DeadLetterTopic(function).Name) {
+		from, _ := record.Headers.Last(runtime.HeaderTopic)
+		partition, _ := record.Headers.Last(runtime.HeaderPartition)
+		offset, _ := record.Headers.Last(runtime.HeaderOffset)
+		have[fmt.Sprintf("%s%s %s", from, partition, offset)]++
+	}
+	return compare("dead letters of "+function, have, want)
+}
+
+// compare says where two counts of things differ.
+func compare(what string, have, want map[string]int) error {
+	for _, key := range slices.Sorted(maps.Keys(have)) {
+		if have[key] != want[key] {
+			return fmt.Errorf("%s: %d of %s where there should be %d: %w", what, have[key], key, want[key], errWrong)
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(want)) {
+		if have[key] != want[key] {
+			return fmt.Errorf("%s: %d of %s where there should be %d: %w", what, have[key], key, want[key], errWrong)
+		}
+	}
+	return nil
+}
+
+// checkRows looks that the rows are what the counts make, without those that the database refuses, which are dead letters.
+func (w *world) checkRows(totals map[string]int) error {
+	if !w.schedule.plan.rows {
+		return nil
+	}
+	want, have := map[string]int{}, map[string]int{}
+	for word, n := range totals {
+		latest := 0
+		for i := 1; i <= n; i++ {
+			if !isRefused(word, int64(i)) {
+				latest = i
+				want[fmt.Sprint("count ", i, " of ", word)]++
+			}
+		}
+		want[fmt.Sprint(word, " at ", latest)]++
+	}
+	for _, row := range memory.RowsOf[countRow](w.store) {
+		have[fmt.Sprint("count ", row.Count, " of ", row.Word)]++
+	}
+	for _, row := range memory.RowsOf[latestRow](w.store) {
+		have[fmt.Sprint(row.Word, " at ", row.Count)]++
+	}
+	letters := map[string]int{}
+	for _, info := range w.topics {
+		for p := range info.Partitions {
+			for _, record := range w.log.Records(info.Name, p) {
+				if n, err := strconv.ParseInt(string(record.Value), 10, 64); info.Name == output && err == nil && isRefused(string(record.Key), n) {
+					letters[fmt.Sprint(output, p, " ", record.Offset)]++
+				}
+			}
+		}
+	}
+	return errors.Join(compare("rows", have, want), w.compareLetters("rows", letters))
+}
+
+// checkAuthors looks that each line of an author was counted once: the order of lines of several partitions is not decided,
+// but all that was counted before lines that begin anew, and what is counted since the last, is all lines with words.
+func (w *world) checkAuthors() error {
+	if !w.schedule.plan.authors {
+		return nil
+	}
+	want, have := map[string]int{}, map[string]int{}
+	for _, lines := range w.lines {
+		for _, line := range lines {
+			want["tallies of "+line.author]++
+			if len(line.words) > 0 {
+				want["lines of "+line.author]++
+			}
+		}
+	}
+	for record := range w.records(tallies) {
+		have["tallies of "+string(record.Key)]++
+		if n, err := strconv.Atoi(string(record.Value)); err != nil || n < 0 {
+			have["lines of "+string(record.Key)] -= n
+		}
+	}
+	for author, n := range w.store.Rows(authorTable) {
+		left, err := strconv.Atoi(string(n))
+		if have["lines of "+author] += left; err != nil || left == 0 {
+			return fmt.Errorf("the state of author %s is %q: %w", author, n, errWrong)
+		}
+	}
+	return compare("authors", have, want)
+}
+
+// checkPairs looks that each word and each count was added once, one after the other.
+func (w *world) checkPairs(totals map[string]int) error {
+	if !w.schedule.plan.pair {
+		return nil
+	}
+	last, want := map[string]int{}, map[string]int{}
+	for record := range w.records(pairs) {
+		key := string(record.Key)
+		n, err := strconv.Atoi(string(record.Value))
+		if step := n - last[key]; err != nil || step != pairWord && step != pairCount {
+			return fmt.Errorf("pair %q comes to %s after %d: %w", key, record.Value, last[key], errWrong)
+		}
+		last[key] = n
+	}
+	for word, n := range totals {
+		want[word] = n * (pairWord + pairCount)
+	}
+	return errors.Join(compare("pairs", last, want), w.checkStates(pairTable, want))
+}
+
 // records calls yield with the records of all partitions of a topic.
-func (w *world) records(name string, partitions int32) func(yield func(topic.Raw) bool) {
+func (w *world) records(name string) func(yield func(topic.Raw) bool) {
 	return func(yield func(topic.Raw) bool) {
-		for p := range partitions {
-			for _, record := range w.log.Records(name, p) {
-				if !yield(record) {
-					return
+		for _, info := range w.topics {
+			for p := range info.Partitions {
+				if info.Name != name {
+					continue
+				}
+				for _, record := range w.log.Records(name, p) {
+					if !yield(record) {
+						return
+					}
 				}
 			}
 		}
 	}
 }
 
+// outputCount is how many records there are, but for the input.
 func (w *world) outputCount() (n int) {
-	for range w.records(middle, w.plan.middles) {
-		n++
-	}
-	for range w.records(output, w.plan.outputs) {
-		n++
+	for _, info := range w.topics {
+		for range w.records(info.Name) {
+			if info.Name != input {
+				n++
+			}
+		}
 	}
 	return n
 }
 
 // undoubted looks that an app that was stopped in peace leaves nothing pending.
 func (w *world) undoubted(ctx context.Context) error {
-	for _, f := range functions {
-		rows, err := w.store.Checkpoints(ctx, f)
+	for _, f := range w.functions {
+		rows, err := w.store.Checkpoints(ctx, f.Name)
 		if err != nil {
 			return err
 		}
 		for _, row := range rows {
-			for _, slot := range row.Pending {
-				if len(slot) > 0 {
-					return fmt.Errorf("function %s has pending outputs in the end: %w", f, errWrong)
-				}
+			if pendingOf(row.Pending) > 0 {
+				return fmt.Errorf("function %s has pending outputs in the end: %w", f.Name, errWrong)
 			}
 		}
 	}

@@ -2,107 +2,197 @@ package simulation
 
 import (
 	"context"
-	"math/rand/v2"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/kappaflows/flows/runtime"
 )
 
 // happen does one thing to the world.
-func (w *world) happen(ctx context.Context, random *rand.Rand) {
-	what := random.IntN(20)
-	w.logger.Debug("event", "what", what)
-	switch what {
-	default:
-		for range random.IntN(6) {
-			w.put(random)
-		}
-	case 0, 1, 2:
-		if w.alive() < w.plan.processes {
+func (w *world) happen(ctx context.Context, e event) {
+	say := func(format string, args ...any) { w.tell(worldLane(e.number), format, args...) }
+	switch e.what {
+	case lineComes:
+		at := e.partition % w.schedule.plan.inputs
+		say("a line comes into %s/%d: %s writes %q", input, at, e.line.author, e.line.String())
+		w.put(at, e.line)
+	case processStarts:
+		if w.wants() {
 			w.launch(ctx)
 		}
-	case 3:
-		w.stopOne(random)
-	case 4:
-		w.killOne(random)
-	case 5:
+	case processStops, processDies, processPauses:
+		w.strike(e)
+	case brokerRestarts:
+		say("the broker restarts")
 		w.log.Restart()
-	case 6:
-		w.claim(ctx, random)
-	case 7:
-		w.evict(functions[random.IntN(len(functions))], time.Duration(random.Int64N(int64(20*time.Second))))
-	case 8:
-		w.forget(ctx, random)
-	case 9:
+	case otherClaims:
+		w.claim(ctx, e)
+	case membersAreEvicted:
+		f := w.functions[e.pick%uint64(len(w.functions))]
+		say("the group of %s goes on without its members", f.Name)
+		w.later(e, w.log.Evict(f.Name))
+	case identityIsLost:
+		w.forget(ctx, e)
+	case storeGoesDown:
+		say("the store is away for %v", e.lasts)
 		w.store.SetDown(true)
-		time.AfterFunc(time.Duration(random.Int64N(int64(10*time.Second))), func() { w.store.SetDown(false) })
-	case 10:
-		if random.IntN(3) == 0 {
-			w.night()
-		}
-	case 11:
+		w.later(e, func() { w.store.SetDown(false) })
+	case nightFalls:
+		w.night(ctx, e)
+	case inputIsDeleted:
 		w.retain()
+	case backupIsMade:
+		say("a backup is made")
+		w.makeBackup()
+	case backupIsRestored:
+		w.disaster(ctx, e)
 	}
 }
 
-func (w *world) alive() int {
-	w.mutex.Lock()
-	defer w.mutex.Unlock()
-	return len(w.live)
+// later does something when the event is over.
+func (w *world) later(e event, do func()) {
+	w.after(worldLane(e.number), int(e.lasts/tick), do)
 }
 
-func (w *world) one(random *rand.Rand) *process {
+// wants says whether there may be one more process.
+func (w *world) wants() bool {
 	w.mutex.Lock()
-	defer w.mutex.Unlock()
+	live, quiet := slices.Clone(w.live), w.calm || w.asleep || w.processes > mostProcesses
+	w.mutex.Unlock()
+	alive := 0
+	for _, p := range live {
+		if !p.crashed() {
+			alive++
+		}
+	}
+	return !quiet && alive < w.schedule.plan.processes
+}
+
+// strike stops, kills or pauses one process.
+func (w *world) strike(e event) {
+	w.mutex.Lock()
 	if len(w.live) == 0 {
-		return nil
+		w.mutex.Unlock()
+		return
 	}
-	return w.live[random.IntN(len(w.live))]
-}
-
-func (w *world) stopOne(random *rand.Rand) {
-	if p := w.one(random); p != nil {
+	p := w.live[e.pick%uint64(len(w.live))]
+	w.mutex.Unlock()
+	l := worldLane(e.number)
+	switch e.what { //nolint:exhaustive // the others are no strikes
+	case processStops:
+		w.tell(l, "process %d is told to stop", p.number)
 		p.cancel()
-	}
-}
-
-func (w *world) killOne(random *rand.Rand) {
-	if p := w.one(random); p != nil {
+	case processDies:
+		w.tell(l, "process %d dies", p.number)
 		p.crash()
+	case processPauses:
+		w.tell(l, "process %d pauses", p.number)
+		p.stopFor(newDice(e.pick))
 	}
 }
 
 // claim is that of a process that is never heard of again.
-func (w *world) claim(ctx context.Context, random *rand.Rand) {
-	key := runtime.CheckpointKey{Function: functions[0], TopicPartition: runtime.TopicPartition{Topic: input, Partition: random.Int32N(w.plan.inputs)}}
-	if random.IntN(2) == 0 {
-		key = runtime.CheckpointKey{Function: functions[1], TopicPartition: runtime.TopicPartition{Topic: middle, Partition: random.Int32N(w.plan.middles)}}
+func (w *world) claim(ctx context.Context, e event) {
+	f := w.functions[e.pick%uint64(len(w.functions))]
+	info, err := w.log.Describe(ctx, f.Inputs[0].Name)
+	if err != nil {
+		w.fail(err)
+		return
 	}
-	// A store that is down does not take it, which is as well.
-	_, _ = w.store.Claim(ctx, key)
+	at := runtime.TopicPartition{Topic: info.Name, Partition: int32(newDice(e.pick).below(int(info.Partitions)))}
+	w.tell(worldLane(e.number), "somebody who is not heard of again claims %s of %s", textOfPartition(at), f.Name)
+	// A store that is down does not take it, which is as well. Where it waits for a lock, it does so for itself.
+	w.running.Go(func() { _, _ = w.store.Claim(ctx, runtime.CheckpointKey{Function: f.Name, TopicPartition: at}) })
 }
 
-// night is when all processes are gone for so long that the broker forgets all producers.
-func (w *world) night() {
+// killAll ends all processes at once, and waits until what they have sent has arrived.
+func (w *world) killAll() {
 	w.mutex.Lock()
 	live := w.live
-	w.live = nil
+	w.live, w.asleep = nil, true
 	w.mutex.Unlock()
 	for _, p := range live {
 		p.crash()
 	}
 	w.running.Wait()
-	time.Sleep(25 * time.Hour)
+}
+
+// awaken starts a process when all is over that none was to see.
+func (w *world) awaken(ctx context.Context) {
+	w.mutex.Lock()
+	w.asleep = false
+	w.mutex.Unlock()
+	if w.schedule.plan.restarts {
+		w.launch(ctx)
+	}
+}
+
+// night is when all processes are gone for so long that the broker forgets all producers. Not while the store is back in time
+// and nobody has noticed: a broker that has forgotten can't tell.
+func (w *world) night(ctx context.Context, e event) {
+	if w.hasGoneBack() {
+		return
+	}
+	w.tell(worldLane(e.number), "all processes die, and a night passes")
+	start := time.Now()
+	w.killAll()
+	w.sleep(25 * time.Hour)
 	w.log.Expire()
+	w.nights += time.Since(start)
+	w.awaken(ctx)
+}
+
+// disaster kills all processes and brings an older store back.
+func (w *world) disaster(ctx context.Context, e event) {
+	start := time.Now()
+	w.killAll()
+	w.sleep(2 * time.Minute)
+	w.tell(worldLane(e.number), "all processes die")
+	if w.store.SetDown(false); w.evident(ctx) {
+		w.restoreBackup(worldLane(e.number))
+	}
+	w.nights += time.Since(start)
+	w.awaken(ctx)
 }
 
 // retain deletes input that is processed, as retention does.
 func (w *world) retain() {
-	for key, next := range w.positions() {
-		if key.Topic == input && next > 0 {
-			if err := w.log.Truncate(input, key.Partition, next-1); err != nil {
-				w.fail(err)
-			}
+	read := map[int32]int64{}
+	for key, row := range w.checkpoints() {
+		if key.Topic != input {
+			continue
+		}
+		if before, ok := read[key.Partition]; !ok || row.Next < before {
+			read[key.Partition] = row.Next
 		}
 	}
+	for p, next := range read {
+		if len(w.readers(input)) > w.claimed(p) || next <= 0 {
+			continue
+		}
+		if err := w.log.Truncate(input, p, next-1); err != nil {
+			w.fail(fmt.Errorf("delete input: %w", err))
+		}
+	}
+}
+
+// readers are the functions that read a topic.
+func (w *world) readers(topic string) (names []string) {
+	for _, f := range w.functions {
+		if f.Inputs[0].Name == topic {
+			names = append(names, f.Name)
+		}
+	}
+	return names
+}
+
+// claimed is how many functions have a checkpoint of a partition of the input.
+func (w *world) claimed(partition int32) (n int) {
+	for key := range w.checkpoints() {
+		if key.Topic == input && key.Partition == partition {
+			n++
+		}
+	}
+	return n
 }

@@ -4,29 +4,38 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/kappaflows/flows/runtime"
+	"github.com/kappaflows/flows/runtime/memory"
 )
 
-// process is one instance of the app. Its ports decide at each call what goes wrong.
+// process is one instance of the app. Each of its functions has an engine and ports of its own, by which its calls are told
+// from those of the others; when one ends, all do.
 type process struct {
 	world  *world
 	number int
-	ports  Ports
 	cancel context.CancelFunc
-	// ended is closed when the engine has returned, with err.
+	// follow starts another process in this one's place.
+	follow func()
+	// died is closed when the process crashes.
+	died chan struct{}
+	// ended is closed when all engines have returned, with err.
 	ended chan struct{}
 	err   error
 
-	mutex sync.Mutex
-	dead  bool
-	// calls counts by what is called and for whom, so that what goes wrong does not depend on what others do.
-	calls map[string]uint64
+	mutex  sync.Mutex
+	dead   bool
+	paused time.Time // until when
+	calls  map[lane]int
+	// conflicted are partitions whose last batch met a conflict.
+	conflicted map[lane]bool
+	// tenures counts how often a partition was given to the process, by function and partition.
+	tenures map[[2]int]int
 }
 
 // errCrashed is what a dead process gets from everything it calls.
@@ -37,45 +46,78 @@ func (w *world) launch(ctx context.Context) *process {
 	ctx, cancel := context.WithCancel(ctx)
 	w.mutex.Lock()
 	w.processes++
-	p := &process{world: w, number: w.processes, cancel: cancel, ended: make(chan struct{}), calls: map[string]uint64{}}
-	p.ports = Ports{Log: faultyLog{brokerLog{w.log, w}, p}, Store: faultyStore{w.store, p}}
-	if w.mutate != nil {
-		p.ports = w.mutate(p.ports, p.number)
+	p := &process{
+		world: w, number: w.processes, cancel: cancel, follow: func() { w.launch(context.WithoutCancel(ctx)) }, died: make(chan struct{}), ended: make(chan struct{}),
+		calls: map[lane]int{}, conflicted: map[lane]bool{}, tenures: map[[2]int]int{},
 	}
 	w.live = append(w.live, p)
 	w.mutex.Unlock()
-	functions, err := w.functions()
-	if err != nil {
-		w.fail(err)
-	}
-	engine := runtime.New(runtime.Config{Functions: functions, Log: p.ports.Log, Store: p.ports.Store, Logger: w.logger.With("process", p.number)})
+	w.tell(p.lane(), "process %d starts", p.number)
 	w.running.Go(func() {
 		defer cancel()
-		p.err = engine.Run(ctx)
+		p.err = p.run(ctx)
 		p.gone()
 		close(p.ended)
 	})
 	return p
 }
 
+// run runs all functions until ctx is done or one fails.
+func (p *process) run(ctx context.Context) error {
+	errs := make([]error, len(p.world.functions))
+	group, ctx := errgroup.WithContext(ctx)
+	for i, f := range p.world.functions {
+		number := slices.Index(functionNames, f.Name)
+		ports := p.ports(number)
+		engine := runtime.New(runtime.Config{
+			Functions: []*runtime.Function{f}, Log: ports.Log, Store: ports.Store, Clock: clock{},
+			Observer: observer{process: p, function: number}, Random: chance{process: p, function: number},
+		})
+		group.Go(func() error {
+			errs[i] = engine.Run(ctx)
+			return errs[i]
+		})
+	}
+	_ = group.Wait() // Which of several errors comes first is not decided.
+	return errors.Join(errs...)
+}
+
+func (p *process) ports(function int) Ports {
+	w, at := p.world, port{process: p, function: function}
+	client := &memory.Client{Log: w.log, Name: p.name(), Pace: at.pace}
+	ports := Ports{Log: faultyLog{brokerLog{client, w}, at}, Store: faultyStore{w.store, at}}
+	if w.mutate != nil {
+		ports = w.mutate(ports, p.number)
+	}
+	return ports
+}
+
+// lane is that of the process as a whole.
+func (p *process) lane() lane { return lane{process: p.number, kind: grouping} }
+
+func (p *process) name() string { return fmt.Sprint("process ", p.number) }
+
 // gone notes that a process has ended; only those that crashed may do so with an error, and all when the store is behind.
 func (p *process) gone() {
 	w := p.world
 	w.mutex.Lock()
 	w.live = slices.DeleteFunc(w.live, func(other *process) bool { return other == p })
+	wentBack := w.wentBack
 	w.mutex.Unlock()
-	if p.err != nil && !p.crashed() && !errors.Is(p.err, runtime.ErrStoreBehind) {
-		w.fail(fmt.Errorf("process %d ended: %w", p.number, p.err))
-	}
-	if errors.Is(p.err, runtime.ErrStoreBehind) && !w.isCalm() {
+	switch {
+	case p.crashed():
+		return
+	case (errors.Is(p.err, runtime.ErrStoreBehind) || errors.Is(p.err, runtime.ErrDeleted)) && wentBack:
+		// What the store knows of may be deleted by now.
+		w.tell(p.lane(), "process %d ends: %v", p.number, p.err)
+		w.notice()
+	case errors.Is(p.err, runtime.ErrStoreBehind):
 		w.fail(fmt.Errorf("process %d: false alarm: %w", p.number, p.err))
+	case p.err != nil:
+		w.fail(fmt.Errorf("process %d ended: %w", p.number, p.err))
+	default:
+		w.tell(p.lane(), "process %d ends", p.number)
 	}
-}
-
-func (w *world) isCalm() bool {
-	w.mutex.Lock()
-	defer w.mutex.Unlock()
-	return w.calm
 }
 
 func (p *process) crashed() bool {
@@ -84,177 +126,113 @@ func (p *process) crashed() bool {
 	return p.dead
 }
 
+// crash ends the process at once. Where the plan says so, another follows some time later.
 func (p *process) crash() {
 	p.mutex.Lock()
+	if p.dead {
+		p.mutex.Unlock()
+		return
+	}
 	p.dead = true
+	close(p.died)
 	p.mutex.Unlock()
 	p.cancel()
+	if !p.world.schedule.plan.restarts {
+		return
+	}
+	l := lane{process: p.number, kind: restarting}
+	d := newDice(p.world.schedule.seed, l.number())
+	p.world.after(l, d.below(d.of(5, 1500)), func() {
+		if p.world.wants() {
+			p.follow()
+		}
+	})
 }
 
-// fault is what may go wrong with a call.
-type fault uint8
-
-const (
-	none fault = iota
-	// slow calls take a while.
-	slow
-	// requestLost is a call that never arrives; answerLost is one of which the caller does not learn that it did.
-	requestLost
-	answerLost
-	// A paused process goes on as if nothing had been, perhaps beside a successor.
-	pausedBefore
-	pausedAfter
-	// A crashed process does nothing any more.
-	crashedBefore
-	crashedAfter
-	faultCount
-)
-
-func (f fault) String() string {
-	return [faultCount]string{
-		"none", "slow", "request lost", "answer lost", "paused before", "paused after", "crashed before", "crashed after",
-	}[f]
-}
-
-// decide says what goes wrong with the next call of a lane, and brings a source of further decisions.
-func (p *process) decide(lane string) (fault, *rand.Rand) {
+// pause stops everything that the process does, for a while.
+func (p *process) pause(d time.Duration) {
 	p.mutex.Lock()
-	p.calls[lane]++
-	calls := p.calls[lane]
-	p.mutex.Unlock()
-	h := fnv.New64a()
-	_, _ = fmt.Fprint(h, p.world.seed, p.number, lane, calls)
-	random := rand.New(rand.NewPCG(h.Sum64(), p.world.seed))
-	if p.world.isCalm() || random.IntN(1000) >= p.world.plan.faults {
-		return none, random
+	defer p.mutex.Unlock()
+	if until := time.Now().Add(d); until.After(p.paused) {
+		p.paused = until
 	}
-	return fault(random.IntN(int(faultCount))), random
 }
 
-// call makes a call go wrong, or not. A call that is under way has its effect even when its caller has gone.
-func (p *process) call(ctx context.Context, lane string, do func(context.Context) error) error {
-	if p.crashed() {
-		return errCrashed
-	}
-	fault, random := p.decide(lane)
-	p.world.logger.Debug("call", "process", p.number, "lane", lane, "fault", fault)
-	wait := func(most time.Duration) time.Duration { return time.Duration(random.Int64N(int64(most))) }
-	switch fault { //nolint:exhaustive // the others are of a broker or a store
-	case slow:
+// pauseLeft is how long the process is paused for.
+func (p *process) pauseLeft() time.Duration {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	return max(0, time.Until(p.paused))
+}
+
+// next returns the identity of the lane's next call, which is not made yet.
+func (p *process) next(l lane) call {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	return call{lane: l, count: p.calls[l] + 1}
+}
+
+func (p *process) made(c call) {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	p.calls[c.lane] = c.count
+}
+
+// turn waits for the lane's next turn, and some ticks more, while the process lives and is not paused.
+func (p *process) turn(ctx context.Context, l lane, ticks int) error {
+	for {
+		if p.crashed() {
+			return errCrashed
+		}
+		now, left := time.Now(), p.pauseLeft()
+		turn := time.NewTimer(left + l.until(p.world.schedule.seed, now.Add(left), ticks))
 		select {
-		case <-time.After(wait(2 * time.Second)):
+		case <-turn.C:
+		case <-p.died:
+			turn.Stop()
+			return errCrashed
 		case <-ctx.Done():
+			turn.Stop()
 			return ctx.Err()
 		}
-	case requestLost:
-		return fmt.Errorf("request lost: %w", runtime.ErrUnavailable)
-	case answerLost:
-		_ = do(context.Background())
-		return fmt.Errorf("answer lost: %w", runtime.ErrUnavailable)
-	case pausedBefore:
-		p.world.superseded(random)
-		time.Sleep(wait(time.Minute))
-		return do(context.Background())
-	case pausedAfter:
-		err := do(context.Background())
-		p.world.superseded(random)
-		time.Sleep(wait(time.Minute))
-		return err
-	case crashedBefore:
-		p.crash()
-		return errCrashed
-	case crashedAfter:
-		_ = do(context.Background())
-		p.crash()
-		return errCrashed
-	}
-	return do(ctx)
-}
-
-// superseded makes the group of a function give its partitions to others, at times, while a process pauses.
-func (w *world) superseded(random *rand.Rand) {
-	if random.IntN(2) == 0 {
-		w.evict(functions[random.IntN(len(functions))], time.Duration(random.Int64N(int64(time.Minute))))
-	}
-}
-
-// evict makes a group forget its members, who are told only later.
-func (w *world) evict(function string, later time.Duration) {
-	time.AfterFunc(later, w.log.Evict(function))
-}
-
-// faultyStore is the store as a process reaches it.
-type faultyStore struct {
-	runtime.Store
-	process *process
-}
-
-func (s faultyStore) Claim(ctx context.Context, key runtime.CheckpointKey) (cp runtime.Checkpoint, err error) {
-	err = s.process.call(ctx, fmt.Sprint("claim ", key), func(ctx context.Context) (err error) {
-		cp, err = s.Store.Claim(ctx, key)
-		return err
-	})
-	return cp, err
-}
-
-func (s faultyStore) Load(ctx context.Context, table string, keys []string) (rows []runtime.StateRow, err error) {
-	err = s.process.call(ctx, "load "+table, func(ctx context.Context) (err error) {
-		rows, err = s.Store.Load(ctx, table, keys)
-		return err
-	})
-	return rows, err
-}
-
-func (s faultyStore) Commit(ctx context.Context, commit *runtime.Commit) error {
-	// The caller may use its space again before a paused commit happens.
-	commit = cloneCommit(commit)
-	return s.process.call(ctx, fmt.Sprint("commit ", commit.CheckpointKey), func(ctx context.Context) error {
-		return s.Store.Commit(ctx, commit)
-	})
-}
-
-func cloneCommit(c *runtime.Commit) *runtime.Commit {
-	clone := *c
-	for i, put := range clone.Put {
-		if put != nil {
-			clone.Put[i] = append([]byte{}, put...)
+		if p.pauseLeft() == 0 {
+			return nil
 		}
 	}
-	clone.Writes.Keys, clone.Deletes.Keys = slices.Clone(c.Writes.Keys), slices.Clone(c.Deletes.Keys)
-	clone.Writes.Versions, clone.Deletes.Versions = slices.Clone(c.Writes.Versions), slices.Clone(c.Deletes.Versions)
-	clone.Writes.Fresh, clone.Writes.States = slices.Clone(c.Writes.Fresh), slices.Clone(c.Writes.States)
-	for i, state := range clone.Writes.States {
-		clone.Writes.States[i] = slices.Clone(state)
+}
+
+// port is what one function of a process calls log and store through.
+type port struct {
+	process  *process
+	function int
+}
+
+func (p port) lane(ctx context.Context, k kind) lane {
+	by := callerOf(ctx)
+	return lane{process: p.process.number, function: p.function, partition: by.partition, tenure: by.tenure, kind: k}
+}
+
+// pace waits until it is the turn of the function's member of its group. That of a process that has crashed does nothing
+// until its session is over.
+func (p port) pace() {
+	l := p.lane(context.Background(), grouping)
+	c := p.process.next(l)
+	p.process.made(c)
+	if p.process.turn(context.Background(), l, 0) == nil {
+		return
 	}
-	return &clone
+	d := c.dice(p.process.world.schedule.seed)
+	time.Sleep(l.until(p.process.world.schedule.seed, time.Now(), d.below(d.of(5, 5000))))
 }
 
-// faultyLog is the log as a process reaches it.
-type faultyLog struct {
-	runtime.Log
-	process *process
+// chance is where an engine's random numbers come from: the seed and the moment. It does not count them, since a goroutine
+// that works on in vain may ask for one or not.
+type chance struct {
+	process  *process
+	function int
 }
 
-func (l faultyLog) Send(ctx context.Context, id runtime.Identity, batches []runtime.RecordBatch) (acks []runtime.Ack, err error) {
-	err = l.process.call(ctx, fmt.Sprint("send ", id), func(ctx context.Context) (err error) {
-		acks, err = l.Log.Send(ctx, id, batches)
-		return err
-	})
-	return acks, err
-}
-
-func (l faultyLog) Committed(ctx context.Context, group string, partition runtime.TopicPartition) (offset int64, err error) {
-	err = l.process.call(ctx, fmt.Sprint("committed ", group, partition), func(ctx context.Context) (err error) {
-		offset, err = l.Log.Committed(ctx, group, partition)
-		return err
-	})
-	return offset, err
-}
-
-func (l faultyLog) Producer(ctx context.Context, partition runtime.TopicPartition, id int64) (state runtime.ProducerState, err error) {
-	err = l.process.call(ctx, fmt.Sprint("producer ", partition, id), func(ctx context.Context) (err error) {
-		state, err = l.Log.Producer(ctx, partition, id)
-		return err
-	})
-	return state, err
+// Uint64 implements rand.Source.
+func (c chance) Uint64() uint64 {
+	return newDice(c.process.world.schedule.seed, uint64(c.process.number), uint64(c.function), uint64(time.Now().UnixNano())).throw()
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -13,121 +11,139 @@ import (
 	"github.com/kappaflows/flows/runtime/memory"
 )
 
-// Ports are what a process runs on. A mutation of the engine is made by wrapping them: see Mutation.
-type Ports struct {
-	Log   runtime.Log
-	Store runtime.Store
-}
-
-// Mutation makes an engine with a bug of one that has none, by changing what it says to its ports and what it hears. It is
-// called once a process; the process's number tells them apart.
-type Mutation func(ports Ports, process int) Ports
-
 // world is all that outlives processes, and what they have in common.
 type world struct {
-	seed   uint64
-	plan   plan
-	log    *memory.Log
-	store  *memory.Store
-	mutate Mutation
-	logger *slog.Logger
-
+	schedule  schedule
+	log       *memory.Log
+	store     *memory.Store
+	mutate    Mutation
+	journal   *journal
+	functions []*runtime.Function
+	// topics are all that there are, in order.
+	topics []runtime.TopicInfo
 	// lines is what was put in: by partition, in order.
 	lines [][]line
+	// nights is how long all nights took together.
+	nights time.Duration
+	backup *backup
 
 	mutex sync.Mutex
-	// calm says that the faults are over.
-	calm bool
+	// calm says that the faults are over, and asleep that no process is to run for a while.
+	calm, asleep bool
 	// processes counts all that ever were; live are those that are not to end.
 	processes int
 	live      []*process
 	running   sync.WaitGroup
-	// forgotten are identities that the broker lost track of on a partition.
+	// happened is what went wrong with calls.
+	happened map[call]fault
+	// forgotten are identities that the broker lost track of on a partition, and whether it knows nothing of them at all.
 	forgotten map[forgottenKey]bool
-	failure   error
+	// wentBack says that the store lost commits, and noticed that a process has noticed.
+	wentBack, noticed bool
+	// reached are the epoch and the offset of each checkpoint.
+	reached map[runtime.CheckpointKey]progress
+	// due are the moments that after has given.
+	due     map[appointment]bool
+	failure error
 }
 
-type forgottenKey struct {
-	runtime.TopicPartition
-	runtime.Identity
+// outcome is what came of a run.
+type outcome struct {
+	// err is what the check found; nil where all was right.
+	err     error
+	journal *journal
+	// happened is what went wrong with calls: with it for the schedule's faults, the run is the same.
+	happened map[call]fault
 }
 
-// plan is what a seed decides beforehand.
-type plan struct {
-	inputs, middles, outputs int32
-	steps                    int
-	processes                int
-	// faults is how many of a thousand calls go wrong.
-	faults  int
-	options runtime.Options
-	// maxBytes is the size of record batches that the topics take.
-	maxBytes int
+// settings are what a run is made with besides its schedule.
+type settings struct {
+	mutate Mutation
+	// journal says that one is to be kept.
+	journal bool
 }
 
-func newPlan(random *rand.Rand) plan {
-	pick := func(of ...int) int { return of[random.IntN(len(of))] }
-	return plan{
-		inputs: int32(1 + random.IntN(3)), middles: int32(1 + random.IntN(3)), outputs: int32(1 + random.IntN(3)),
-		steps:     10 + random.IntN(30),
-		processes: 1 + random.IntN(3),
-		faults:    pick(0, 10, 30, 100, 200),
-		options: runtime.Options{
-			BatchMessages: pick(1, 3, 7, 100), BatchBytes: pick(0, 300), CacheBytes: pick(0, 1, 2000),
-			DrainTimeout: time.Duration(pick(0, 1)) * time.Second,
-		},
-		maxBytes: pick(90, 300, 1<<20),
-	}
-}
-
-// Run lives through what a seed decides and returns what was wrong in the end. It must run in a bubble of virtual time
-// (testing/synctest). Decisions depend on the seed and on how often a process called what; goroutines that run at the same
-// time may still change their order from one run to the next. What happens goes to the logger.
-func Run(ctx context.Context, seed uint64, mutate Mutation, logger *slog.Logger) error {
-	random := rand.New(rand.NewPCG(seed, 0))
+// run lives through a schedule. It must run in a bubble of virtual time (testing/synctest). What it notes on the way is in o
+// even when it does not return.
+func run(ctx context.Context, s schedule, with settings, o *outcome) {
+	*o = outcome{journal: &journal{kept: with.journal, start: time.Now()}, happened: map[call]fault{}}
 	w := &world{
-		seed: seed, plan: newPlan(random), log: memory.NewLog(), store: memory.NewStore(), mutate: mutate, logger: logger,
-		forgotten: map[forgottenKey]bool{},
+		schedule: s, log: memory.NewLog(), store: memory.NewStore(), mutate: with.mutate,
+		journal: o.journal, happened: o.happened, forgotten: map[forgottenKey]bool{}, reached: map[runtime.CheckpointKey]progress{}, due: map[appointment]bool{},
 	}
-	if err := w.create(ctx); err != nil {
+	w.store.Clock = clock{}
+	if o.err = w.create(ctx); o.err == nil {
+		o.err = w.passes(ctx)
+	}
+}
+
+// passes lets everything happen, and then holds what the app did against what it should have done.
+func (w *world) passes(ctx context.Context) error {
+	defer w.stopAll()
+	w.makeBackup()
+	for _, e := range w.schedule.events {
+		w.sleepUntil(e)
+		if w.failed() != nil || w.hasNoticed() {
+			break
+		}
+		w.happen(ctx, e)
+	}
+	w.quieten()
+	w.launch(ctx)
+	err := w.settle(ctx)
+	// Those that were paused come back, what is late arrives, and idle partitions are cleared.
+	if w.sleep(2 * time.Minute); err == nil && !w.hasNoticed() {
+		err = w.check()
+	}
+	return w.end(ctx, err)
+}
+
+// end stops the app, and then shows it an older database.
+func (w *world) end(ctx context.Context, err error) error {
+	awake := w.schedule.plan.awake && w.losesMessages() && err == nil && w.failed() == nil && !w.hasNoticed()
+	if awake {
+		err = w.goBackAwake(ctx)
+	}
+	w.stopAll()
+	if err = errors.Join(err, w.failed()); err != nil {
 		return err
 	}
-	w.lines = make([][]line, w.plan.inputs)
-	restore, before := w.store.Snapshot(), w.positions()
-	for range w.plan.steps {
-		if positions := w.positions(); random.IntN(w.plan.steps) == 0 && positions != nil {
-			restore, before = w.store.Snapshot(), positions
+	if !awake && !w.hasNoticed() {
+		if err := w.undoubted(ctx); err != nil {
+			return err
 		}
-		w.happen(ctx, random)
-		time.Sleep(time.Duration(random.IntN(400)) * time.Millisecond)
 	}
-	return w.end(ctx, restore, before)
+	if !w.hasNoticed() {
+		if err := w.goBack(ctx, awake); err != nil {
+			return err
+		}
+	}
+	if awake {
+		// A partition that only lost that its outputs were acknowledged goes on, and does not know what is pending.
+		return nil
+	}
+	return w.checkDoubles()
 }
 
-// end lets the app finish in peace and holds what it did against what it should have done.
-func (w *world) end(ctx context.Context, restore func(), before map[runtime.CheckpointKey]int64) error {
+// sleepUntil waits for an event's time.
+func (w *world) sleepUntil(e event) {
+	ticks := max(0, int((e.at+w.nights-time.Since(w.journal.start))/tick))
+	time.Sleep(worldLane(e.number).until(w.schedule.seed, time.Now(), ticks))
+}
+
+// sleep waits, and then for the world's turn.
+func (w *world) sleep(d time.Duration) {
+	time.Sleep(worldLane(worldItself).until(w.schedule.seed, time.Now(), int(d/tick)))
+}
+
+// quieten ends all faults.
+func (w *world) quieten() {
+	w.sleep(0)
 	w.mutex.Lock()
 	w.calm = true
 	w.mutex.Unlock()
 	w.store.SetDown(false)
-	w.launch(ctx)
-	err := w.settle(ctx)
-	if err == nil {
-		// Those that were paused come back, and idle partitions are cleared.
-		time.Sleep(10 * time.Minute)
-		err = w.check(ctx)
-	}
-	w.stopAll()
-	err = errors.Join(err, w.failed())
-	if err == nil {
-		err = w.undoubted(ctx)
-	}
-	if err == nil {
-		err = w.goBack(ctx, restore, before)
-	}
-	if err != nil {
-		return fmt.Errorf("seed %d: %w", w.seed, err)
-	}
-	return nil
+	w.tell(worldLane(worldItself), "nothing goes wrong any more")
 }
 
 func (w *world) fail(err error) {
@@ -144,60 +160,82 @@ func (w *world) failed() error {
 	return w.failure
 }
 
+// notice notes that a process has stopped because the store had gone back in time.
+func (w *world) notice() {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	w.noticed = true
+}
+
+func (w *world) hasNoticed() bool {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	return w.noticed
+}
+
+// hasGoneBack says whether the store has lost commits.
+func (w *world) hasGoneBack() bool {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	return w.wentBack
+}
+
 // stopAll ends all processes and waits until nothing of them is left.
 func (w *world) stopAll() {
 	w.mutex.Lock()
-	for _, p := range w.live {
-		p.cancel()
-	}
+	live := w.live
 	w.live = nil
 	w.mutex.Unlock()
+	for _, p := range live {
+		p.cancel()
+	}
 	w.running.Wait()
+	w.sleep(0)
 }
 
-// goBack brings an older database back: the app must notice and do nothing.
-func (w *world) goBack(ctx context.Context, restore func(), before map[runtime.CheckpointKey]int64) error {
-	after := w.positions()
-	restore()
-	behind := false
-	for key, next := range after {
-		// A partition of which nothing was applied has lost nothing.
-		behind = behind || max(0, before[key]) < next
+// settleWait is how long to wait before looking again whether all is processed, and patience how often.
+const (
+	settleWait = 2 * time.Second
+	patience   = 1000
+)
+
+// settle waits until everything is processed.
+func (w *world) settle(ctx context.Context) error {
+	behind := ""
+	for range patience {
+		w.sleep(settleWait)
+		if err := w.failed(); err != nil || w.hasNoticed() {
+			return err
+		}
+		if behind = w.behind(ctx); behind == "" {
+			return nil
+		}
 	}
-	if !behind {
-		return nil
+	return fmt.Errorf("the app does not finish; %s: %w", behind, errWrong)
+}
+
+// behind says which partition is not processed to its end; empty where all are.
+func (w *world) behind(ctx context.Context) string {
+	for _, f := range w.functions {
+		for _, input := range f.Inputs {
+			info, err := w.log.Describe(ctx, input.Name)
+			if err != nil {
+				return err.Error()
+			}
+			for p := range info.Partitions {
+				at := runtime.TopicPartition{Topic: input.Name, Partition: p}
+				_, end, err := w.log.Bounds(ctx, at)
+				if err != nil {
+					return err.Error()
+				}
+				if done, err := w.log.Committed(ctx, f.Name, at); err != nil || done != end {
+					return fmt.Sprintf("%s is at offset %d of %d of %s", f.Name, done, end, textOfPartition(at))
+				}
+			}
+		}
 	}
-	counts := w.outputCount()
-	p := w.launch(ctx)
-	select {
-	case <-p.ended:
-	case <-time.After(10 * time.Minute):
-	}
-	w.stopAll()
-	if !errors.Is(p.err, runtime.ErrStoreBehind) {
-		return fmt.Errorf("the store went back in time and nobody noticed: %w", errors.Join(p.err, errWrong))
-	}
-	if w.outputCount() != counts && w.mutate == nil {
-		// Other partitions, which are not behind, have nothing to do.
-		return fmt.Errorf("outputs of a store that went back in time: %w", errWrong)
-	}
-	return nil
+	return ""
 }
 
 // errWrong is wrapped by what the check finds.
 var errWrong = errors.New("wrong")
-
-// positions returns the checkpoints' offsets; nil where the store is down.
-func (w *world) positions() map[runtime.CheckpointKey]int64 {
-	positions := map[runtime.CheckpointKey]int64{}
-	for _, f := range functions {
-		rows, err := w.store.Checkpoints(context.Background(), f)
-		if err != nil {
-			return nil
-		}
-		for _, row := range rows {
-			positions[row.CheckpointKey] = row.Next
-		}
-	}
-	return positions
-}

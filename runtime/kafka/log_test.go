@@ -1,10 +1,12 @@
 package kafka_test
 
 import (
+	"context"
 	"log/slog"
 	"strings"
 	"testing"
 
+	"github.com/IBM/sarama"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"go.uber.org/goleak"
@@ -67,6 +69,38 @@ func TestSuiteFake(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestForgetting is the part of the suite that needs a broker of its own, which it stops, and kills.
+func TestForgetting(t *testing.T) {
+	for name, end := range map[string]func(*services.Broker){
+		"stop": func(b *services.Broker) { b.Stop() }, "kill": func(b *services.Broker) { b.Kill() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			broker := services.NewBroker(t)
+			logtest.RunForgetting(t, logtest.Driver{
+				Open:   func(t *testing.T) runtime.Log { return open(t, broker.Addr()) },
+				Ignore: []goleak.Option{metricsTicker},
+			}, logtest.Broker{
+				Restart: func() {
+					end(broker)
+					broker.Start()
+				},
+				Delete: func(_ context.Context, p runtime.TopicPartition, before int64) error {
+					return deleteRecords(t, broker.Addr(), p, before)
+				},
+			})
+		})
+	}
+}
+
+func deleteRecords(t *testing.T, broker string, p runtime.TopicPartition, before int64) error {
+	config := sarama.NewConfig()
+	config.Version = sarama.V4_0_0_0
+	admin, err := sarama.NewClusterAdmin([]string{broker}, config)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, admin.Close()) }()
+	return admin.DeleteRecords(p.Topic, map[int32]int64{p.Partition: before})
 }
 
 func TestSuite(t *testing.T) {

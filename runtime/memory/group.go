@@ -25,6 +25,7 @@ type group struct {
 // member is one Join. Its Join alone starts and ends what owns a partition; others only say what it should have.
 type member struct {
 	group   runtime.Group
+	client  *Client
 	changed signal
 	// target is what the member should have, and rebalances counts how often that was decided.
 	target     map[runtime.TopicPartition]bool
@@ -120,16 +121,23 @@ func (l *Log) partitionsOf(g *group) (partitions []runtime.TopicPartition) {
 	return partitions
 }
 
-// Evict makes a group give up on all its members, as one does whose members are not heard of for a session timeout. They go
-// on as if nothing had been, beside those that join next, until the returned function tells them; then they let go of
-// everything and join again.
-func (l *Log) Evict(name string) (tell func()) {
+// Evict makes a group give up on its members, as one does whose members are not heard of for a session timeout: on all of
+// them, or on those of the clients that are named. They go on as if nothing had been, beside those that the group gives
+// their partitions to, until the returned function tells them; then they let go of everything and join again.
+func (l *Log) Evict(name string, clients ...string) (tell func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	g := l.group(name)
-	members := g.members
-	g.members = nil
-	clear(g.owners)
+	var members []*member
+	g.members = slices.DeleteFunc(g.members, func(m *member) bool {
+		evicted := len(clients) == 0 || slices.Contains(clients, m.client.Name)
+		if evicted {
+			members = append(members, m)
+		}
+		return evicted
+	})
+	maps.DeleteFunc(g.owners, func(_ runtime.TopicPartition, owner *member) bool { return slices.Contains(members, owner) })
+	l.rebalance(g)
 	return func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
@@ -141,12 +149,34 @@ func (l *Log) Evict(name string) (tell func()) {
 	}
 }
 
+// Client is the log as one of its clients has it. It tells members of groups apart, and decides when they do something.
+type Client struct {
+	*Log
+	Name string
+	// Pace, where set, is called before a member does anything that others of its group notice: join, follow a rebalance,
+	// give partitions back, leave. A test that has it wait decides who comes first.
+	Pace func()
+}
+
+func (c *Client) pace() {
+	if c.Pace != nil {
+		c.Pace()
+	}
+}
+
 // Join implements runtime.Log. Marks are committed at once.
 func (l *Log) Join(ctx context.Context, joining runtime.Group, own func(context.Context, runtime.Held) error) error {
+	return (&Client{Log: l}).Join(ctx, joining, own)
+}
+
+// Join implements runtime.Log. Marks are committed at once.
+func (c *Client) Join(ctx context.Context, joining runtime.Group, own func(context.Context, runtime.Held) error) error {
+	l := c.Log
 	if joining.Release == 0 {
 		joining.Release = defaultRelease
 	}
-	m := &member{group: joining, changed: newSignal()}
+	m := &member{group: joining, client: c, changed: newSignal()}
+	c.pace()
 	if err := l.enter(m); err != nil {
 		return err
 	}
@@ -196,7 +226,7 @@ type tenure struct {
 
 // follow starts and ends tenures until they are what the last rebalance says, then waits for the next.
 func (s *session) follow(ctx context.Context, seen int) int {
-	target, changed, rebalances := s.target()
+	_, changed, rebalances := s.target()
 	if rebalances == seen {
 		select {
 		case <-ctx.Done():
@@ -204,8 +234,14 @@ func (s *session) follow(ctx context.Context, seen int) int {
 		}
 		return seen
 	}
+	s.member.client.pace()
+	target, _, rebalances := s.target()
+	// One that is told so while it gives something back lets go of the rest first, in the next round.
+	evicted := target == nil
 	s.release(target)
-	s.rejoin()
+	if evicted {
+		s.rejoin()
+	}
 	for _, partition := range sortedPartitions(target) {
 		if s.running[partition] == nil {
 			s.start(ctx, partition)
@@ -279,6 +315,9 @@ func (s *session) release(keep map[runtime.TopicPartition]bool) {
 		}
 	}
 	maps.DeleteFunc(s.running, func(p runtime.TopicPartition, _ *tenure) bool { return !keep[p] })
+	if len(ending) > 0 {
+		s.member.client.pace()
+	}
 	s.giveBack(keep, ending)
 }
 
@@ -298,6 +337,7 @@ func (s *session) giveBack(keep map[runtime.TopicPartition]bool, ending []*tenur
 
 // leave gives everything back and returns when nothing of this member runs any more.
 func (s *session) leave() {
+	s.member.client.pace()
 	s.log.mu.Lock()
 	g := s.log.group(s.member.group.Name)
 	g.members = slices.DeleteFunc(g.members, func(m *member) bool { return m == s.member })

@@ -1,7 +1,11 @@
 package memory_test
 
 import (
+	"context"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 
@@ -13,6 +17,58 @@ import (
 
 func TestLog(t *testing.T) {
 	logtest.Run(t, logtest.Driver{Open: func(*testing.T) runtime.Log { return memory.NewLog() }})
+}
+
+func TestForgetting(t *testing.T) {
+	log := memory.NewLog()
+	logtest.RunForgetting(t, logtest.Driver{Open: func(*testing.T) runtime.Log { return log }}, logtest.Broker{
+		Restart: log.Restart,
+		Delete: func(_ context.Context, p runtime.TopicPartition, before int64) error {
+			return log.Truncate(p.Topic, p.Partition, before)
+		},
+	})
+}
+
+// A group that gives up on one client's member goes on with the others.
+func TestEvictedClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := memory.NewLog()
+		require.NoError(t, log.Create(t.Context(), []runtime.NewTopic{{Name: "a", Partitions: 2}}))
+		ctx, leave := context.WithCancel(t.Context())
+		var group sync.WaitGroup
+		var owners [2]atomic.Int32
+		paces := 0
+		join := func(name string, number int) {
+			client := &memory.Client{Log: log, Name: name}
+			if number == 0 {
+				client.Pace = func() { paces++ }
+			}
+			group.Go(func() {
+				err := client.Join(ctx, runtime.Group{Name: "g", Topics: []string{"a"}}, func(ctx context.Context, _ runtime.Held) error {
+					owners[number].Add(1)
+					defer owners[number].Add(-1)
+					<-ctx.Done()
+					return nil
+				})
+				require.NoError(t, err)
+			})
+		}
+		own := func() [2]int32 {
+			synctest.Wait()
+			return [2]int32{owners[0].Load(), owners[1].Load()}
+		}
+		join("one", 0)
+		require.Equal(t, [2]int32{2, 0}, own())
+		require.Positive(t, paces)
+		join("two", 1)
+		require.Equal(t, [2]int32{1, 1}, own())
+		tell := log.Evict("g", "one")
+		require.Equal(t, [2]int32{1, 2}, own(), "nobody has told it")
+		tell()
+		require.Equal(t, [2]int32{1, 1}, own(), "it has joined again")
+		leave()
+		group.Wait()
+	})
 }
 
 // TestLogForgets shows what tests can make the log do that a broker does by itself.

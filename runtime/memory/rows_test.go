@@ -32,7 +32,7 @@ func TestRows(t *testing.T) {
 	key := runtime.CheckpointKey{Function: "visits", TopicPartition: runtime.TopicPartition{Topic: "pages"}}
 	at, err := store.Claim(t.Context(), key)
 	require.NoError(t, err)
-	next := int64(0)
+	next := at.Next
 	commit := func(changes ...runtime.Change) error {
 		err := store.Commit(t.Context(), &runtime.Commit{CheckpointKey: key, Epoch: at.Epoch, From: next, Next: next + 1, Changes: changes})
 		if err == nil {

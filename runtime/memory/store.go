@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/kappaflows/flows/runtime"
 	"github.com/kappaflows/flows/runtime/internal/rows"
@@ -19,8 +20,14 @@ import (
 type Store struct {
 	// Clock is runtime.WallClock unless set before the first call.
 	Clock runtime.Clock
+	// LockTimeout is how long a call waits for rows that others have locked, and IdleTimeout how long a transaction may be
+	// open while nothing is heard of its owner, as lock_timeout and idle_in_transaction_session_timeout are of Postgres.
+	// They are those of the engine's connections, 10 s each, unless set before the first call.
+	LockTimeout, IdleTimeout time.Duration
 
 	mutex       sync.Mutex
+	locks       map[lock]*transaction
+	waiting     []*transaction
 	hooks       StoreHooks
 	down        bool
 	closed      bool
@@ -56,6 +63,9 @@ type stateValue struct {
 func NewStore() *Store {
 	return &Store{
 		Clock:       runtime.WallClock,
+		LockTimeout: defaultTimeout,
+		IdleTimeout: defaultTimeout,
+		locks:       map[lock]*transaction{},
 		tables:      map[string]*stateTable{},
 		checkpoints: map[runtime.CheckpointKey]runtime.Checkpoint{},
 		keys:        map[runtime.RequestKey]keyed{},
@@ -129,7 +139,15 @@ func (s *Store) Claim(ctx context.Context, key runtime.CheckpointKey) (runtime.C
 	if err := s.begin(ctx); err != nil {
 		return runtime.Checkpoint{}, err
 	}
-	defer s.mutex.Unlock()
+	var row runtime.Checkpoint
+	err := s.run(ctx, &transaction{}, locking(lock{checkpoint: key}), func() error {
+		row = s.claim(key)
+		return nil
+	})
+	return row, err
+}
+
+func (s *Store) claim(key runtime.CheckpointKey) runtime.Checkpoint {
 	row, ok := s.checkpoints[key]
 	if !ok {
 		row = runtime.Checkpoint{
@@ -142,7 +160,7 @@ func (s *Store) Claim(ctx context.Context, key runtime.CheckpointKey) (runtime.C
 	}
 	row.Epoch++
 	s.checkpoints[key] = row
-	return s.view(row), nil
+	return s.view(row)
 }
 
 // view is a copy of a row as a reader gets it.
@@ -179,44 +197,16 @@ func (s *Store) load(table string, keys []string) (found []runtime.StateRow, _ e
 	return found, nil
 }
 
-// Commit applies a batch, all of it or nothing.
-func (s *Store) Commit(ctx context.Context, batch *runtime.Commit) error {
-	if err := s.begin(ctx); err != nil {
-		return err
-	}
-	defer s.mutex.Unlock()
-	return s.commit(batch)
-}
-
-// CommitLocked loads, computes and commits; nothing else happens in the store meanwhile.
-func (s *Store) CommitLocked(ctx context.Context, table string, keys []string,
-	compute func([]runtime.StateRow) (*runtime.Commit, error),
-) error {
-	if err := s.begin(ctx); err != nil {
-		return err
-	}
-	defer s.mutex.Unlock()
-	rows, err := s.load(table, keys)
-	if err != nil {
-		return err
-	}
-	batch, err := compute(rows)
-	if err != nil {
-		return err
-	}
-	return s.commit(batch)
-}
-
 func (s *Store) commit(batch *runtime.Commit) error {
 	if before := s.hooks.BeforeCommit; before != nil {
 		if err := before(batch); err != nil {
 			return err
 		}
 	}
-	row, ok := s.checkpoints[batch.CheckpointKey]
-	if !ok || row.Epoch != batch.Epoch || (row.Next != batch.From && row.Next != -1) {
-		return fmt.Errorf("%s %s/%d at offset %d: %w", batch.Function, batch.Topic, batch.Partition, batch.From, runtime.ErrFenced)
+	if err := s.fence(batch); err != nil {
+		return err
 	}
+	row := s.checkpoints[batch.CheckpointKey]
 	changed, err := s.change(batch.Changes)
 	if err != nil {
 		return err
@@ -238,6 +228,14 @@ func (s *Store) commit(batch *runtime.Commit) error {
 	s.checkpoints[batch.CheckpointKey] = row
 	if after := s.hooks.AfterCommit; after != nil {
 		return after(batch)
+	}
+	return nil
+}
+
+func (s *Store) fence(batch *runtime.Commit) error {
+	row, ok := s.checkpoints[batch.CheckpointKey]
+	if !ok || row.Epoch != batch.Epoch || (row.Next != batch.From && (row.Next != -1 || batch.From != batch.Next)) {
+		return fmt.Errorf("%s %s/%d at offset %d: %w", batch.Function, batch.Topic, batch.Partition, batch.From, runtime.ErrFenced)
 	}
 	return nil
 }

@@ -37,7 +37,7 @@ func TestStoreFaults(t *testing.T) {
 	fail := func(*runtime.Commit) error { return lost }
 
 	store.Hook(memory.StoreHooks{BeforeCommit: fail})
-	batch := &runtime.Commit{CheckpointKey: key, Epoch: at.Epoch, Next: 5}
+	batch := &runtime.Commit{CheckpointKey: key, Epoch: at.Epoch, From: at.Next, Next: 5}
 	require.ErrorIs(t, store.Commit(t.Context(), batch), lost)
 	require.Equal(t, int64(-1), next(t, store), "it did not happen")
 

@@ -26,7 +26,8 @@ const fenceSQL = `with fenced as (
 		pending_c = case when $15::boolean then $16::bytea else pending_c end,
 		pending_d = case when $17::boolean then $18::bytea else pending_d end,
 		updated_at = clock_timestamp()
-	where function = $1 and topic = $2 and partition = $3 and epoch = $4 and (next_offset = $5 or next_offset = -1) returning 1)
+	where function = $1 and topic = $2 and partition = $3 and epoch = $4
+		and (next_offset = $5 or next_offset = -1 and $5 = $6) returning 1)
 	select 1 / count(*) from fenced`
 
 // Claim makes the caller the owner of a checkpoint.

@@ -22,7 +22,7 @@ const (
 		on conflict (function, topic, partition) do update set epoch = c.epoch + 1`
 	fenceSQL = `update flows_checkpoint
 		set next_offset = ?, topic_id = ?, producer_id = ?, producer_epoch = ?, sequences = ?, updated_at = ?
-		where function = ? and topic = ? and partition = ? and epoch = ? and (next_offset = ? or next_offset = -1)`
+		where function = ? and topic = ? and partition = ? and epoch = ? and (next_offset = ? or next_offset = -1 and ?)`
 	putSQL = `insert into flows_pending (function, topic, partition, slot, outputs) values (?, ?, ?, ?, ?)
 		on conflict (function, topic, partition, slot) do update set outputs = excluded.outputs`
 	freeSQL = `delete from flows_pending where function = ? and topic = ? and partition = ? and slot = ?`
@@ -86,7 +86,7 @@ func scanCheckpoints(rows *sql.Rows, function string) (all []runtime.Checkpoint,
 func (w *writer) moveCheckpoint(ctx context.Context, batch *runtime.Commit) error {
 	key := []any{batch.Function, batch.Topic, batch.Partition}
 	moved, err := w.changed(ctx, fenceSQL, batch.Next, batch.TopicID[:], batch.Identity.ProducerID, batch.Identity.Epoch,
-		append([]byte{}, batch.Sequences...), now(), batch.Function, batch.Topic, batch.Partition, batch.Epoch, batch.From)
+		append([]byte{}, batch.Sequences...), now(), batch.Function, batch.Topic, batch.Partition, batch.Epoch, batch.From, batch.From == batch.Next)
 	if err != nil {
 		return err
 	}

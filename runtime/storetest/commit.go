@@ -52,15 +52,21 @@ func requireUntouched(t *testing.T, store runtime.Store, before runtime.Checkpoi
 
 func commitFirst(t *testing.T, connect Connect) {
 	store := newStore(t, connect)
-	for i, from := range []int64{-1, 0, 12345678901} {
-		o := claim(t, store, partition("count", "words", int32(i)))
+	for i, from := range []int64{0, 12345678901} {
+		at, err := store.Claim(t.Context(), partition("count", "words", int32(i)))
+		require.NoError(t, err)
+		o := &owner{store: store, at: at}
 		batch := o.batch()
 		batch.From, batch.Next = from, from+1
-		batch.Epoch++
-		require.ErrorIs(t, store.Commit(t.Context(), batch), runtime.ErrFenced, "a fresh row has an epoch")
-		batch.Epoch--
+		require.ErrorIs(t, store.Commit(t.Context(), batch), runtime.ErrFenced, "a batch is behind a beginning")
+		first := o.beginning(from)
+		first.Epoch++
+		require.ErrorIs(t, store.Commit(t.Context(), first), runtime.ErrFenced, "a fresh row has an epoch")
+		first.Epoch--
+		o.commit(t, first)
+		require.Equal(t, from, checkpoint(t, store, o.at.CheckpointKey).Next)
+		require.ErrorIs(t, store.Commit(t.Context(), o.beginning(from+1)), runtime.ErrFenced, "once only")
 		o.commit(t, batch)
-		require.ErrorIs(t, store.Commit(t.Context(), batch), runtime.ErrFenced, "once only")
 		require.Equal(t, from+1, checkpoint(t, store, o.at.CheckpointKey).Next)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -79,6 +80,27 @@ func lockedRefused(t *testing.T, connect Connect) {
 		requireUntouched(t, store, before, name)
 	}
 	o.commit(t, o.writing(textTable, write{"a", "2", 2, false}))
+}
+
+// lockedWaits has another partition write a row that is locked: it comes second, whenever it began.
+func lockedWaits(t *testing.T, connect Connect) {
+	store, others := newStore(t, connect), connect(t)
+	first, second := claim(t, store, partition("count", "words", 0)), claim(t, others, partition("count", "words", 1))
+	first.commit(t, first.writing(textTable, write{"a", "1", 1, true}))
+	done := make(chan error, 1)
+	err := store.CommitLocked(t.Context(), textTable.Name, []string{"a"}, func([]runtime.StateRow) (*runtime.Commit, error) {
+		batch := second.writing(textTable, write{"a", "mine", 2, false})
+		go func() { done <- others.Commit(t.Context(), batch) }()
+		select {
+		case err := <-done:
+			t.Errorf("a row that is locked was written, with %v", err)
+		case <-time.After(50 * time.Millisecond):
+		}
+		return first.writing(textTable, write{"a", "2", 2, false}), nil
+	})
+	require.NoError(t, err)
+	require.ErrorIs(t, <-done, runtime.ErrConflict)
+	require.Equal(t, "2", string(load(t, store, textTable, "a")["a"].State))
 }
 
 // concurrentCounters has partitions that count the same keys, each from what it last saw of them, and falling back on

@@ -67,6 +67,9 @@ func (m *modelTest) claim(r *rapid.T) {
 	require.NoError(r, err)
 	requireSameBut(r, want, got)
 	m.epoch[number] = want.Epoch
+	if want.Fresh {
+		m.next[number] = -1
+	}
 }
 
 // requireSameBut compares checkpoints of two stores, whose clocks differ.

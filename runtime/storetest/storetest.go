@@ -53,6 +53,7 @@ func Run(t *testing.T, database func(t *testing.T) Connect) {
 		{"CommitLocked/computes on what is there", lockedComputes},
 		{"CommitLocked/error of compute", lockedError},
 		{"CommitLocked/fence and conflict", lockedRefused},
+		{"CommitLocked/others wait", lockedWaits},
 		{"Reset/to the beginning", resetAll},
 		{"Reset/keeps what it is told to", resetKeeps},
 		{"Reset/no such table", resetNoTable},
@@ -95,10 +96,21 @@ func newStore(t *testing.T, connect Connect) runtime.Store {
 	return store
 }
 
+// claim claims a partition, and says where it begins where nobody did before: at the offset 0.
 func claim(t testing.TB, store runtime.Store, key runtime.CheckpointKey) *owner {
 	at, err := store.Claim(t.Context(), key)
 	require.NoError(t, err)
-	return &owner{store: store, at: at}
+	o := &owner{store: store, at: at}
+	if at.Fresh {
+		require.NoError(t, store.Commit(t.Context(), o.beginning(0)))
+		o.at = checkpoint(t, store, key)
+	}
+	return o
+}
+
+// beginning is the commit that says where a partition begins.
+func (o *owner) beginning(at int64) *runtime.Commit {
+	return &runtime.Commit{CheckpointKey: o.at.CheckpointKey, Epoch: o.at.Epoch, From: at, Next: at, Identity: o.at.Identity}
 }
 
 // batch is the next batch of an owner, of one offset, without states.

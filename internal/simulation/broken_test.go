@@ -1,0 +1,25 @@
+//go:build mutation
+
+package simulation
+
+import (
+	"testing"
+
+	"github.com/kappaflows/flows/runtime"
+)
+
+// TestRules runs in the build that TestBrokenRulesAreCaught makes.
+func TestRules(t *testing.T) {
+	seen := map[string]bool{}
+	for _, r := range rules {
+		if seen[r.bug] {
+			continue
+		}
+		seen[r.bug] = true
+		t.Run(r.bug, func(t *testing.T) {
+			runtime.Mutation = r.bug
+			defer func() { runtime.Mutation = "" }()
+			catch(t, r.bug, nil)
+		})
+	}
+}

@@ -1,0 +1,247 @@
+package simulation
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// rule is a rule of the engine that a bug breaks from inside: in a build for this test alone, wrong stands in place of right
+// in a file of the package runtime. There, BUG is true where the bug is switched on.
+type rule struct{ bug, file, right, wrong string }
+
+var rules = []rule{
+	{
+		bug: "states that are not committed are evicted", file: "cache.go",
+		right: "if e.used || e.batch >= committed {",
+		wrong: "if e.used || e.batch >= committed && !BUG {",
+	},
+	{
+		bug: "states outlive the failure of a batch", file: "pipeline.go",
+		right: "cache: newCache(",
+		wrong: "cache: keepCache(BUG, c.owner, newCache)(",
+	},
+	{
+		bug: "states of a void batch stay", file: "processor.go",
+		right: "for _, e := range b.dirty {\n\t\tp.cache.drop(e)",
+		wrong: "for _, e := range b.dirty {\n\t\tif BUG {\n\t\t\tbreak\n\t\t}\n\t\tp.cache.drop(e)",
+	},
+	{
+		bug: "a void batch does not wait for those before it", file: "compute.go",
+		right: "func (p *pipeline) takeBack(work context.Context, b *batch) error {\n\tif err := p.await(work, b.ordinal); err != nil {",
+		wrong: "func (p *pipeline) takeBack(work context.Context, b *batch) error {\n\tif BUG {\n\t\twork = nil\n\t} else if err := p.await(work, b.ordinal); err != nil {",
+	},
+	{
+		bug: "locked rows are not what is computed from", file: "processor.go",
+		right: "if e := p.cache.entries[key]; e != nil {\n\t\t\tp.cache.drop(e)",
+		wrong: "if e := p.cache.entries[key]; e != nil && !BUG {\n\t\t\tp.cache.drop(e)",
+	},
+	{
+		bug: "locked rows are not what is computed from", file: "processor.go",
+		right: "state, err := p.function.State.Decode(rows[i].State)",
+		wrong: "if BUG && e.loaded {\n\t\t\tcontinue\n\t\t}\n\t\tstate, err := p.function.State.Decode(rows[i].State)",
+	},
+	{
+		bug: "sequences of a void batch are not given back", file: "router.go",
+		right: "\t\t\td.batch = -1\n",
+		wrong: "\t\t\td.batch = -1\n\t\t\tif BUG {\n\t\t\t\tcontinue\n\t\t\t}\n",
+	},
+	{
+		bug: "rows that are made again look like those that were", file: "processor.go",
+		right: "return int64(random.Uint64()>>2) + 1 }",
+		wrong: "\n\tif BUG {\n\t\treturn 1\n\t}\n\treturn int64(random.Uint64()>>2) + 1\n}",
+	},
+	{
+		bug: "no rows are locked after a conflict", file: "compute.go",
+		right: "locked := lockedBatches(p.conflicts)",
+		wrong: "locked := lockedBatches(p.conflicts)\n\tif BUG {\n\t\tlocked = 0\n\t}",
+	},
+	{
+		bug: "a conflict is taken for a commit", file: "commit.go",
+		right: "switch {\n\tcase errors.Is(err, errVoid):",
+		wrong: "switch {\n\tcase BUG && errors.Is(err, ErrConflict):\n\tcase errors.Is(err, errVoid):",
+	},
+	{
+		bug: "a fenced batch is taken for a commit", file: "commit.go",
+		right: "case errors.Is(err, ErrRefused):\n\t\treturn false, &refusedError",
+		wrong: "case BUG && errors.Is(err, ErrFenced):\n\tcase errors.Is(err, ErrRefused):\n\t\treturn false, &refusedError",
+	},
+	{
+		bug: "outputs are cleared before they are acknowledged", file: "ledger.go",
+		right: "if ordinal != free && ordinal < acked {\n\t\t\tc.Put[s]",
+		wrong: "if ordinal != free && (ordinal < acked || BUG) {\n\t\t\tc.Put[s]",
+	},
+	{
+		bug: "a slot is used again before its batch is acknowledged", file: "ledger.go",
+		right: "if ordinal < acked {\n\t\t\treturn s",
+		wrong: "if ordinal < acked || BUG {\n\t\t\treturn s",
+	},
+	{
+		bug: "sequences are not kept", file: "ledger.go",
+		right: "l.outlets[section.TopicPartition] = o",
+		wrong: "if !BUG {\n\t\t\tl.outlets[section.TopicPartition] = o\n\t\t}",
+	},
+	{
+		bug: "batches are acknowledged when they are handed over", file: "send.go",
+		right: "if err := p.deliver(work, b); err != nil {",
+		wrong: "if BUG {\n\t\t\tp.acked.Store(b.ordinal + 1)\n\t\t\ttell(p.acking)\n\t\t}\n\t\tif err := p.deliver(work, b); err != nil {",
+	},
+	{
+		bug: "a record batch that is refused is taken for sent", file: "send.go",
+		right: "left = append(left, sections[i])",
+		wrong: "if BUG {\n\t\t\tcontinue\n\t\t}\n\t\tleft = append(left, sections[i])",
+	},
+	{
+		bug: "record batches of one partition are sent at once", file: "send.go",
+		right: "n := round(sections)",
+		wrong: "n := round(sections)\n\t\tif BUG {\n\t\t\tn = len(sections)\n\t\t}",
+	},
+	{
+		bug: "a batch is looked for behind its first record batch", file: "send.go",
+		right: "if p.noted[key] != ordinal && offset >= 0 {",
+		wrong: "if (p.noted[key] != ordinal || BUG) && offset >= 0 {",
+	},
+	{
+		bug: "pending outputs are not sent again", file: "claim.go",
+		right: "return c.settle(ctx)",
+		wrong: "if BUG {\n\t\treturn nil\n\t}\n\treturn c.settle(ctx)",
+	},
+	{
+		bug: "pending outputs are sent again in any order", file: "pending.go",
+		right: "slices.SortFunc(batches, func(a, b *pending) int { return int(a.ordinal - b.ordinal) })",
+		wrong: "slices.SortFunc(batches, func(a, b *pending) int {\n\t\tif BUG {\n\t\t\treturn int(b.ordinal - a.ordinal)\n\t\t}\n\t\treturn int(a.ordinal - b.ordinal)\n\t})",
+	},
+	{
+		bug: "the last batch being out of order is accepted", file: "resend.go",
+		right: "if len(doubt) == 0 {\n\t\treturn nil\n\t}\n\tlost",
+		wrong: "if len(doubt) == 0 || BUG {\n\t\treturn nil\n\t}\n\tlost",
+	},
+	{
+		bug: "old pending outputs are not looked for", file: "resend.go",
+		right: "old := c.cp.Now.Sub(c.cp.Updated) > doubtful",
+		wrong: "old := c.cp.Now.Sub(c.cp.Updated) > doubtful && !BUG",
+	},
+	{
+		bug: "what is out of order is lost without a look", file: "resend.go",
+		right: "if found {\n\t\t\t\tbreak\n\t\t\t}\n\t\t\tlost[key]",
+		wrong: "if found && !BUG {\n\t\t\t\tbreak\n\t\t\t}\n\t\t\tlost[key]",
+	},
+	{
+		bug: "lost outputs are sent again under the old identity", file: "resend.go",
+		right: "c.identity.Epoch++",
+		wrong: "if !BUG {\n\t\t\tc.identity.Epoch++\n\t\t}",
+	},
+	{
+		bug: "a new identity is used before it is written", file: "resend.go",
+		right: "err = c.rewrite(ctx, renewed)",
+		wrong: "if !BUG {\n\t\terr = c.rewrite(ctx, renewed)\n\t}",
+	},
+	{
+		bug: "the group's offset is not compared", file: "claim.go",
+		right: "reached := max(committed, c.reached)",
+		wrong: "if BUG {\n\t\tcommitted = -1\n\t}\n\treached := max(committed, c.reached)",
+	},
+	{
+		bug: "what the broker has of a producer is not compared", file: "claim.go",
+		right: "if !ahead {",
+		wrong: "if !ahead || BUG {",
+	},
+	{
+		bug: "a superseded process blames the store", file: "claim.go",
+		right: "if !errors.Is(err, ErrStoreBehind) && !errors.Is(err, ErrDeleted) {",
+		wrong: "if BUG || !errors.Is(err, ErrStoreBehind) && !errors.Is(err, ErrDeleted) {",
+	},
+	{
+		bug: "the first message of a batch is blamed for a row", file: "rows.go",
+		right: "if s.searching = e.messages > 1; s.searching {",
+		wrong: "if s.searching = e.messages > 1 && !BUG; s.searching {",
+	},
+	{
+		bug: "messages behind a full batch are left out", file: "compute.go",
+		right: "backlog = rest(backlog, n)",
+		wrong: "backlog = rest(backlog, n)\n\t\tif BUG {\n\t\t\tbacklog = nil\n\t\t}",
+	},
+	{
+		bug: "nobody tells the sender that nothing more comes", file: "commit.go",
+		right: "close(p.sends)",
+		wrong: "if !BUG {\n\t\tclose(p.sends)\n\t}",
+	},
+	{
+		bug: "messages that fail are left out", file: "processor.go",
+		right: "b.discards.add(action, in.Offset, reason)\n\tif action == Skip {",
+		wrong: "b.discards.add(action, in.Offset, reason)\n\tif action == Skip || BUG {",
+	},
+}
+
+// switches is what the build has besides.
+const switches = `package runtime
+
+// Mutation is the bug that is switched on.
+var Mutation string
+
+func mutated(bug string) bool { return Mutation == bug }
+
+func keepCache[L any](bug bool, o *owner, newCache func(L) *cache) func(L) *cache {
+	return func(limit L) *cache {
+		if !bug || o.kept == nil {
+			o.kept = newCache(limit)
+		}
+		return o.kept
+	}
+}
+`
+
+// ownerField is where keepCache keeps a cache.
+var ownerField = rule{file: "owner.go", right: "type owner struct {", wrong: "type owner struct {\n\tkept *cache"}
+
+// TestBrokenRulesAreCaught: each bug inside of the engine is found by some seed. The engine is built anew with all of them,
+// by go build's -overlay, and they are switched on one after the other.
+func TestBrokenRulesAreCaught(t *testing.T) {
+	folder := t.TempDir()
+	overlay := filepath.Join(folder, "overlay.json")
+	replaced, err := json.Marshal(map[string]any{"Replace": brokenFiles(t, folder)})
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(overlay, replaced, 0o600))
+	binary := filepath.Join(folder, "mutants.test")
+	build := exec.Command("go", "test", "-c", "-tags", "mutation", "-overlay", overlay, "-o", binary, ".")
+	output, err := build.CombinedOutput()
+	require.NoError(t, err, string(output))
+	output, err = exec.Command(binary, "-test.v", "-test.run", "^TestRules$", fmt.Sprint("-sim.table=", *writeTable)).CombinedOutput()
+	for line := range strings.Lines(string(output)) {
+		if !strings.HasPrefix(line, "===") {
+			t.Log(strings.TrimSpace(line))
+		}
+	}
+	require.NoError(t, err)
+}
+
+// brokenFiles writes the files with the bugs and returns what they replace.
+func brokenFiles(t *testing.T, folder string) map[string]string {
+	source, err := filepath.Abs("../../runtime")
+	require.NoError(t, err)
+	files := map[string]string{"mutation.go": switches}
+	for _, r := range append(rules, ownerField) {
+		text, ok := files[r.file]
+		if !ok {
+			original, err := os.ReadFile(filepath.Join(source, r.file))
+			require.NoError(t, err)
+			text = string(original)
+		}
+		require.Equal(t, 1, strings.Count(text, r.right), "%s must have this once, for the bug %q:\n%s", r.file, r.bug, r.right)
+		files[r.file] = strings.Replace(text, r.right, strings.ReplaceAll(r.wrong, "BUG", "mutated("+strconv.Quote(r.bug)+")"), 1)
+	}
+	replaced := map[string]string{}
+	for name, text := range files {
+		file := filepath.Join(folder, name)
+		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+		replaced[filepath.Join(source, name)] = file
+	}
+	return replaced
+}
