@@ -91,6 +91,60 @@ func TestPausedServerAnswersNothing(t *testing.T) {
 	require.Equal(t, "1", query(t, server.URL(), "select '1'"))
 }
 
+func TestClusterElectsLeadersAndWantsTwoCopies(t *testing.T) {
+	t.Parallel()
+	cluster := services.NewCluster(t, "", "", "")
+	topic := services.Name(t)
+	address := cluster.Brokers[0].Addr()
+	createTopic(t, address, topic)
+	want := produceAndRead(t, address, topic, "one")
+
+	first := partitionOf(t, address, topic)
+	require.Len(t, first.ISR, 3)
+	leader := int(first.Leader) - 1
+	cluster.Brokers[leader].Kill()
+	other := cluster.Brokers[(leader+1)%3]
+	want = append(want, "two")
+	require.Equal(t, want, produceAndRead(t, other.Addr(), topic, "two"), "another broker leads")
+
+	other.Kill()
+	last := cluster.Brokers[(leader+2)%3]
+	require.Eventually(t, func() bool {
+		now := partitionOf(t, last.Addr(), topic)
+		return len(now.ISR) == 1 && now.Leader == now.ISR[0]
+	}, time.Minute, 100*time.Millisecond)
+	require.ErrorIs(t, produceOnce(t, last.Addr(), topic), kgo.ErrRecordTimeout, "one copy is not enough")
+
+	other.Start()
+	cluster.Brokers[leader].Start()
+	want = append(want, "three")
+	require.Equal(t, want, produceAndRead(t, last.Addr(), topic, "three"))
+}
+
+// partitionOf returns what a broker knows of the only partition of a topic.
+func partitionOf(t *testing.T, address, topic string) kmsg.MetadataResponseTopicPartition {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(address))
+	require.NoError(t, err)
+	defer client.Close()
+	request := kmsg.NewPtrMetadataRequest()
+	wanted := kmsg.NewMetadataRequestTopic()
+	wanted.Topic = &topic
+	request.Topics = append(request.Topics, wanted)
+	answer, err := request.RequestWith(t.Context(), client)
+	require.NoError(t, err)
+	return answer.Topics[0].Partitions[0]
+}
+
+// produceOnce tries to append a value, and does not try for long.
+func produceOnce(t *testing.T, address, topic string) error {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(address), kgo.RecordDeliveryTimeout(3*time.Second))
+	require.NoError(t, err)
+	defer client.Close()
+	return client.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Value: []byte("refused")}).FirstErr()
+}
+
 func createTopic(t *testing.T, address, topic string) {
 	t.Helper()
 	client, err := kgo.NewClient(kgo.SeedBrokers(address))
@@ -98,7 +152,7 @@ func createTopic(t *testing.T, address, topic string) {
 	defer client.Close()
 	request := kmsg.NewPtrCreateTopicsRequest()
 	wanted := kmsg.NewCreateTopicsRequestTopic()
-	wanted.Topic, wanted.NumPartitions, wanted.ReplicationFactor = topic, 1, 1
+	wanted.Topic, wanted.NumPartitions, wanted.ReplicationFactor = topic, 1, -1
 	request.Topics = append(request.Topics, wanted)
 	answer, err := request.RequestWith(t.Context(), client)
 	require.NoError(t, err)
