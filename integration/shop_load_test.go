@@ -12,55 +12,16 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	judge "github.com/kappaflows/flows/internal/oracle"
 )
-
-// What the shop's messages look like to somebody else.
-type (
-	shopOrder struct {
-		ID       string     `json:"id"`
-		Customer string     `json:"customer"`
-		Lines    []shopLine `json:"lines"`
-	}
-	shopLine struct {
-		Product  string `json:"product"`
-		Quantity int64  `json:"quantity"`
-		Cents    int64  `json:"cents"`
-	}
-	shopPayment struct {
-		Order string `json:"order"`
-		Cents int64  `json:"cents"`
-	}
-	shopShipment struct {
-		Order   string `json:"order"`
-		Carrier string `json:"carrier"`
-	}
-	shopMovement struct {
-		Quantity int64  `json:"quantity"`
-		Order    string `json:"order,omitempty"`
-	}
-)
-
-func (o shopOrder) good() bool {
-	good := o.Customer != "" && len(o.Lines) > 0
-	for _, l := range o.Lines {
-		good = good && l.Product != "" && l.Quantity > 0 && l.Cents > 0
-	}
-	return good
-}
-
-func (o shopOrder) total() (cents int64) {
-	for _, l := range o.Lines {
-		cents += l.Quantity * l.Cents
-	}
-	return cents
-}
 
 // shopLoad is what customers, bank and warehouse send: records for topics, and orders for HTTP. The order is random, so
 // that money comes before the order that it is for.
 type shopLoad struct {
 	random   *rand.Rand
 	records  []*kgo.Record
-	requests []shopOrder
+	requests []judge.ShopOrder
 	// due is how many records the topics get.
 	due map[string]int64
 	// good and paid are orders and cents in the table of orders.
@@ -81,7 +42,7 @@ func newShopLoad(random *rand.Rand, orders int) *shopLoad {
 	}
 	random.Shuffle(len(l.records), func(i, j int) { l.records[i], l.records[j] = l.records[j], l.records[i] })
 	for p := range shopProducts {
-		l.records = append([]*kgo.Record{record("movements", fmt.Sprint("product-", p), shopMovement{Quantity: 1000})}, l.records...)
+		l.records = append([]*kgo.Record{record("movements", fmt.Sprint("product-", p), judge.ShopMovement{Quantity: 1000})}, l.records...)
 		l.due["movements"]++
 	}
 	return l
@@ -89,9 +50,9 @@ func newShopLoad(random *rand.Rand, orders int) *shopLoad {
 
 // add adds an order with its payment and its shipment. Either may be malformed, and then the order stays without it.
 func (l *shopLoad) add(n int) {
-	order := shopOrder{ID: fmt.Sprintf("o-%06d", n), Customer: fmt.Sprint("customer-", l.random.IntN(500))}
+	order := judge.ShopOrder{ID: fmt.Sprintf("o-%06d", n), Customer: fmt.Sprint("customer-", l.random.IntN(500))}
 	for range 1 + l.random.IntN(3) {
-		order.Lines = append(order.Lines, shopLine{
+		order.Lines = append(order.Lines, judge.ShopLine{
 			Product: fmt.Sprint("product-", l.random.IntN(shopProducts)), Quantity: 1 + l.random.Int64N(5), Cents: 1 + l.random.Int64N(9999),
 		})
 	}
@@ -104,15 +65,15 @@ func (l *shopLoad) add(n int) {
 	} else {
 		whole = l.send(record("orders", order.ID, order), "check.dead-letter")
 	}
-	paid := l.send(record("payments", strconv.Itoa(n+1), shopPayment{order.ID, order.total()}), "sell.payments.dead-letter")
-	shipped := l.send(record("shipments", fmt.Sprint("parcel-", n), shopShipment{order.ID, "van"}), "sell.shipments.dead-letter")
+	paid := l.send(record("payments", strconv.Itoa(n+1), judge.ShopPayment{Order: order.ID, Cents: order.Total()}), "sell.payments.dead-letter")
+	shipped := l.send(record("shipments", fmt.Sprint("parcel-", n), judge.ShopShipment{Order: order.ID, Carrier: "van"}), "sell.shipments.dead-letter")
 	switch {
-	case whole && order.good():
+	case whole && order.Good():
 		l.due["accepted"]++
 		l.due["movements"] += int64(len(order.Lines))
 		l.good++
 		if paid {
-			l.paid += order.total()
+			l.paid += order.Total()
 		}
 		if shipped {
 			l.shipped++
