@@ -3,6 +3,7 @@ EXAMPLE   ?= wordcount
 FUZZTIME  ?= 10s
 CHAOSTIME ?= 10m
 CHAOSRATE ?= 400
+BROKERS   ?= 1
 SEED      ?= 1
 COUNT     ?= 10
 PACKAGES  ?= ./...
@@ -64,8 +65,8 @@ fuzz: ## Fuzz every target for FUZZTIME=10s
 		done; \
 	done
 
-chaos: ## Break everything under word count and judge what is left; CHAOSTIME=10m, SEED=1, CHAOSRATE=400 lines a second
-	go test ./integration -run '^TestChaos$$' -count=1 -v -timeout 0 -chaos.time=$(CHAOSTIME) -chaos.seed=$(SEED) -chaos.rate=$(CHAOSRATE)
+chaos: ## Break everything under word count and a shop and judge what is left; CHAOSTIME=10m, SEED=1, BROKERS=1 or 3, CHAOSRATE=400 lines a second
+	go test ./integration -run '^TestChaos$$' -count=1 -v -timeout 0 -chaos.time=$(CHAOSTIME) -chaos.seed=$(SEED) -chaos.rate=$(CHAOSRATE) -chaos.brokers=$(BROKERS)
 
 compose-test: ## Run the shop on containers, one a function, kill some and judge the result; says so where there is no Docker
 	test/compose/run

@@ -2,6 +2,7 @@ package integration
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -41,11 +42,17 @@ func newShopLoad(random *rand.Rand, orders int) *shopLoad {
 		l.add(n)
 	}
 	random.Shuffle(len(l.records), func(i, j int) { l.records[i], l.records[j] = l.records[j], l.records[i] })
-	for p := range shopProducts {
-		l.records = append([]*kgo.Record{record("movements", fmt.Sprint("product-", p), judge.ShopMovement{Quantity: 1000})}, l.records...)
-		l.due["movements"]++
-	}
+	l.records = append(fullStock(), l.records...)
+	l.due["movements"] += shopProducts
 	return l
+}
+
+// fullStock is what the shop begins with.
+func fullStock() (records []*kgo.Record) {
+	for p := range shopProducts {
+		records = append(records, record("movements", fmt.Sprint("product-", p), judge.ShopMovement{Quantity: 1000}))
+	}
+	return records
 }
 
 // add adds an order with its payment and its shipment. Either may be malformed, and then the order stays without it.
@@ -130,27 +137,15 @@ func (l *shopLoad) produce(t *testing.T, client *kgo.Client, length time.Duratio
 	return done
 }
 
-// post posts the orders that come by HTTP, each with a key and as often as it takes until one of the processes, which are
-// killed meanwhile, says that it has it.
+// post posts the orders that come by HTTP.
 func (l *shopLoad) post(t *testing.T, addresses []string) <-chan error {
 	done := make(chan error, 1)
-	client := &http.Client{Timeout: 10 * time.Second}
+	desk := &desk{client: &http.Client{Timeout: 10 * time.Second}, addresses: addresses}
 	ctx := t.Context()
 	go func() {
-		defer client.CloseIdleConnections()
-		for n, order := range l.requests {
-			body, err := json.Marshal(order)
-			for attempt := 0; err == nil; attempt++ {
-				var request *http.Request
-				address := addresses[(n+attempt)%len(addresses)]
-				request, err = http.NewRequestWithContext(ctx, http.MethodPost, "http://"+address+"/orders", bytes.NewReader(body))
-				if err != nil || posted(client, request, order.ID) {
-					break
-				}
-				err = ctx.Err()
-				time.Sleep(20 * time.Millisecond)
-			}
-			if err != nil {
+		defer desk.client.CloseIdleConnections()
+		for _, order := range l.requests {
+			if err := desk.post(ctx, order); err != nil {
 				done <- err
 				return
 			}
@@ -158,6 +153,35 @@ func (l *shopLoad) post(t *testing.T, addresses []string) <-chan error {
 		done <- nil
 	}()
 	return done
+}
+
+// desk is where orders are handed in by HTTP.
+type desk struct {
+	client    *http.Client
+	addresses []string
+	// tries is how often any order was posted.
+	tries int
+}
+
+// post posts an order with a key, as often as it takes until one of the processes, which are killed meanwhile, says that
+// it has it.
+func (d *desk) post(ctx context.Context, order judge.ShopOrder) error {
+	body, err := json.Marshal(order)
+	if err != nil {
+		return err
+	}
+	for {
+		d.tries++
+		address := d.addresses[d.tries%len(d.addresses)]
+		request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+address+"/orders", bytes.NewReader(body))
+		if err != nil || posted(d.client, request, order.ID) {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
 }
 
 func posted(client *http.Client, request *http.Request, key string) bool {
