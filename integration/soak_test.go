@@ -9,7 +9,7 @@ import (
 )
 
 var (
-	soakTime = flag.Duration("soak.time", 20*time.Second, "how long the programs are under load")
+	soakTime = flag.Duration("soak.time", 10*time.Second, "how long the programs are under load")
 	soakRate = flag.Int("soak.rate", 200, "how many lines of ten words and prices are produced a second, and a quarter as many orders")
 	soakFile = flag.String("soak.file", "", "where to write what was measured, as comma-separated values")
 )
