@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"strconv"
@@ -174,7 +175,10 @@ func (d *desk) post(ctx context.Context, order judge.ShopOrder) error {
 		d.tries++
 		address := d.addresses[d.tries%len(d.addresses)]
 		request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+address+"/orders", bytes.NewReader(body))
-		if err != nil || posted(d.client, request, order.ID) {
+		if err != nil {
+			return err
+		}
+		if taken, err := d.send(request, order.ID); taken || err != nil {
 			return err
 		}
 		if err := ctx.Err(); err != nil {
@@ -184,15 +188,23 @@ func (d *desk) post(ctx context.Context, order judge.ShopOrder) error {
 	}
 }
 
-func posted(client *http.Client, request *http.Request, key string) bool {
+// send sends a request once. Whoever is away, or short of something for now, is asked again; any other answer is an error.
+func (d *desk) send(request *http.Request, key string) (taken bool, err error) {
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Idempotency-Key", key)
-	answer, err := client.Do(request)
+	answer, err := d.client.Do(request)
 	if err != nil {
-		return false
+		return false, nil //nolint:nilerr // It is asked again.
 	}
 	defer answer.Body.Close()
-	return answer.StatusCode < 300
+	switch answer.StatusCode {
+	case http.StatusAccepted:
+		return true, nil
+	case http.StatusServiceUnavailable, http.StatusConflict:
+		return false, nil
+	}
+	said, _ := io.ReadAll(io.LimitReader(answer.Body, 1<<10))
+	return false, fmt.Errorf("order %s: %s: %s", key, answer.Status, said)
 }
 
 // await waits until all that is due is there.

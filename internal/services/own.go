@@ -1,6 +1,8 @@
 package services
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -90,6 +92,14 @@ func (s *Server) NewDatabase() string {
 type process struct {
 	t       testing.TB
 	service *local.Service
+}
+
+// Log returns what the service has printed.
+func (p process) Log() string {
+	p.t.Helper()
+	text, err := os.ReadFile(filepath.Join(p.service.Dir, "log"))
+	require.NoError(p.t, err)
+	return string(text)
 }
 
 func own(t testing.TB, service *local.Service) process {
