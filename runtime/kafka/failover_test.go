@@ -69,10 +69,27 @@ func TestFailover(t *testing.T) {
 	cluster.Brokers[first-1].Start()
 	require.Equal(t, runtime.Ack{Offset: 60}, send(ctx, t, log, identity, batch(p, 60)))
 	require.EqualValues(t, 69, read(ctx, t, reader, 10)[9].Offset)
+	cluster.Brokers[third-1].Start()
 	headers := 0
 	require.NoError(t, log.Batches(ctx, runtime.Position{TopicPartition: p}, func(runtime.BatchHeader) bool {
 		headers++
 		return true
 	}))
 	require.Equal(t, 7, headers)
+	// The coordinator of a group is gone, and does not come back: its members find the next one.
+	held := hold(ctx, t, log, p.Topic)
+	await := func(comes bool) {
+		select {
+		case now := <-held:
+			require.Equal(t, comes, now)
+		case <-ctx.Done():
+			require.Fail(t, "the member is not in its group")
+		}
+	}
+	await(true)
+	coordinators := kadm.NewClient(admin).FindGroupCoordinators(ctx, p.Topic)
+	require.NoError(t, coordinators.Error())
+	cluster.Brokers[coordinators[p.Topic].NodeID-1].Kill()
+	await(false)
+	await(true)
 }
