@@ -3,6 +3,9 @@ EXAMPLE   ?= wordcount
 FUZZTIME  ?= 10s
 CHAOSTIME ?= 10m
 CHAOSRATE ?= 400
+BROKERS   ?= 1
+SOAKTIME  ?= 30m
+SOAKRATE  ?= 200
 SEED      ?= 1
 COUNT     ?= 10
 PACKAGES  ?= ./...
@@ -23,7 +26,7 @@ GUARDED  = ./runtime ./runtime/kafka ./runtime/postgres
 export $(foreach name,TEXT ONCE DATA_DIR,$(if $(filter-out undefined,$(origin $(name))),$(name)))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-race lint format generate build bench bench-report bench-micro baseline fuzz chaos compose-test up down clean
+.PHONY: help run test test-race simulate lint format generate build bench bench-report bench-micro baseline fuzz chaos soak compose-test up down clean
 
 help: ## Show this list
 	@echo 'usage: make TARGET [VARIABLE=value ...]'
@@ -39,7 +42,6 @@ test: ## Test everything that can be tested on this machine, and say what can't;
 test-race: ## The same under the race detector, in random order
 	$(SERVICES) run -- go test -timeout 40m -race -shuffle=on $(TESTFLAGS) $(PACKAGES)
 
-.PHONY: simulate
 simulate: SEEDS ?= 10000
 simulate: ## Simulate crashes and faults in virtual time, SEEDS=10000
 	go test ./internal/simulation -run '^TestSimulation$$' -count=1 -sim.seeds=$(SEEDS)
@@ -81,8 +83,12 @@ fuzz: ## Fuzz every target for FUZZTIME=10s
 		done; \
 	done
 
-chaos: ## Break everything under word count and judge what is left; CHAOSTIME=10m, SEED=1, CHAOSRATE=400 lines a second
-	go test ./integration -run '^TestChaos$$' -count=1 -v -timeout 0 -chaos.time=$(CHAOSTIME) -chaos.seed=$(SEED) -chaos.rate=$(CHAOSRATE)
+chaos: ## Break everything under word count and a shop and judge what is left; CHAOSTIME=10m, SEED=1, BROKERS=1 or 3, CHAOSRATE=400 lines a second
+	go test ./integration -run '^TestChaos$$' -count=1 -v -timeout 0 -chaos.time=$(CHAOSTIME) -chaos.seed=$(SEED) -chaos.rate=$(CHAOSRATE) -chaos.brokers=$(BROKERS)
+
+soak: ## Keep everything under load, restart a process a minute, and write docs/soak.csv and .svg of what must not grow; SOAKTIME=30m, SOAKRATE=200
+	go test ./integration -run '^TestSoak$$' -count=1 -v -timeout 0 -soak.time=$(SOAKTIME) -soak.rate=$(SOAKRATE) -soak.file=$(CURDIR)/docs/soak.csv
+	go run -C benchmark ./plot -out ../docs/soak.svg -title 'Under load for $(SOAKTIME), a restart every minute' ../docs/soak.csv
 
 compose-test: ## Run the shop on containers, one a function, kill some and judge the result; says so where there is no Docker
 	test/compose/run

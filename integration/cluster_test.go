@@ -13,26 +13,35 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/kappaflows/flows/internal/proxy"
 	"github.com/kappaflows/flows/internal/services"
 )
 
-// programs are the examples that run: functions without and with state, a join, and one that keeps tables. Each has so
-// many processes while nothing changes that.
-var programs = map[string]int{"wordcount": 3, "enrich": 2, "table": 2}
+// programs are the examples that run: functions without and with state, one that keeps tables, and a shop with a router,
+// a join and tables. Each has so many processes while nothing changes that.
+var programs = map[string]int{"wordcount": 3, "shop": 2, "table": 2}
 
-// cluster is a broker, a database and processes of several programs, which reach both through proxies. The test itself
-// goes past the proxies.
+// groups are the functions of each program, every one behind those whose outputs it reads.
+var groups = map[string][]string{
+	"wordcount": {"split", "count"},
+	"shop":      {"check", "stock", "sell.accepted", "sell.payments", "sell.shipments", "sell", "tables"},
+	"table":     {"keep"},
+}
+
+// cluster is one broker or several, a database and processes of several programs, which reach them through proxies. The
+// test itself goes past the proxies.
 type cluster struct {
 	t      *testing.T
 	seed   uint64
 	random *rand.Rand
 
-	broker     *services.Broker
+	brokers []*broker
+	// controller decides which broker leads what; nil where there is one broker.
+	controller *services.Controller
 	server     *services.Server
-	toBroker   *proxy.Proxy
 	toDatabase *proxy.Proxy
 	disk       *disk
 
@@ -45,40 +54,105 @@ type cluster struct {
 	started []*process
 	// revived is how many of them were in place of one that could not start.
 	revived int
+	// restarts is where the next one to restart is looked for, and gentle whether the last was asked to leave.
+	restarts int
+	gentle   bool
+}
+
+// broker is a broker, and the proxy by which clients come to it.
+type broker struct {
+	*services.Broker
+	proxy *proxy.Proxy
 }
 
 // instance is a place for a process of a program: when one is killed another takes it.
 type instance struct {
 	program string
+	// address is where it serves HTTP.
+	address string
 	*process
 }
 
-func newCluster(t *testing.T, seed uint64) *cluster {
+// newCluster starts everything. settings are further ones of the database; some is where it is.
+func newCluster(t *testing.T, seed uint64, brokers int, some *disk, settings ...string) *cluster {
 	t.Helper()
-	c := &cluster{t: t, seed: seed, random: rand.New(rand.NewPCG(seed, 0)), binaries: map[string]string{}}
-	c.toBroker, c.toDatabase = newProxy(t), newProxy(t)
-	c.broker = services.NewBroker(t, "advertised.listeners=PLAINTEXT://"+c.toBroker.Addr())
-	c.toBroker.Forward(c.broker.Addr())
-	c.server = services.NewPostgres(t)
-	c.disk = newDisk(t)
+	c := &cluster{t: t, seed: seed, random: rand.New(rand.NewPCG(seed, 0)), binaries: map[string]string{}, disk: some}
+	c.toDatabase = newProxy(t)
+	c.startBrokers(brokers)
+	c.server = services.NewPostgres(t, settings...)
 	database, through := c.database()
 
-	// The broker tells its clients to come through the proxy; those of the test don't.
+	var addresses, proxies []string
+	for _, b := range c.brokers {
+		addresses, proxies = append(addresses, b.Addr()), append(proxies, b.proxy.Addr())
+	}
+	// Brokers tell their clients to come through the proxies; those of the test don't.
 	direct := kgo.Dialer(func(ctx context.Context, network, address string) (net.Conn, error) {
-		if address == c.toBroker.Addr() {
-			address = c.broker.Addr()
+		if at := slices.Index(proxies, address); at >= 0 {
+			address = addresses[at]
 		}
 		return (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, network, address)
 	})
-	c.oracle = oracle{brokers: c.broker.Addr(), database: database, options: []kgo.Opt{direct}}
+	c.oracle = oracle{brokers: strings.Join(addresses, ","), database: database, options: []kgo.Opt{direct}}
 	c.client = c.oracle.client(t)
-	c.env = environment(c.toBroker.Addr(), through)
+	c.env = environment(strings.Join(proxies, ","), through)
 	for _, name := range slices.Sorted(maps.Keys(programs)) {
 		c.binaries[name] = build(t, name)
 		run(t, c.env, c.binaries[name], "topics", "create", "--partitions", "6")
 		c.resize(name, programs[name])
 	}
 	return c
+}
+
+func (c *cluster) startBrokers(n int) {
+	c.t.Helper()
+	addresses := make([]string, n)
+	for i := range addresses {
+		c.brokers = append(c.brokers, &broker{proxy: newProxy(c.t)})
+		addresses[i] = c.brokers[i].proxy.Addr()
+	}
+	if n == 1 {
+		c.brokers[0].Broker = services.NewBroker(c.t, "advertised.listeners=PLAINTEXT://"+addresses[0])
+	} else {
+		all := services.NewCluster(c.t, addresses...)
+		c.controller = all.Controller
+		for i, b := range all.Brokers {
+			c.brokers[i].Broker = b
+		}
+	}
+	for _, b := range c.brokers {
+		b.proxy.Forward(b.Addr())
+	}
+}
+
+// anyLeader returns some broker that leads partitions which are written, where the brokers can be asked. One that has
+// come back leads nothing for a while, and is not missed.
+func (c *cluster) anyLeader() *broker {
+	c.t.Helper()
+	found, err := kadm.NewClient(c.client).ListTopics(c.t.Context(), "words", "counts", "sales")
+	leading := c.brokers
+	if err == nil && found.Error() == nil {
+		ids := map[int32]bool{}
+		found.EachPartition(func(p kadm.PartitionDetail) { ids[p.Leader] = true })
+		leading = nil
+		for i, b := range c.brokers {
+			if ids[int32(i+1)] {
+				leading = append(leading, b)
+			}
+		}
+	}
+	if len(leading) == 0 {
+		leading = c.brokers
+	}
+	return leading[c.random.IntN(len(leading))]
+}
+
+// proxies are those in front of the brokers.
+func (c *cluster) proxies() (all []*proxy.Proxy) {
+	for _, b := range c.brokers {
+		all = append(all, b.proxy)
+	}
+	return all
 }
 
 func newProxy(t *testing.T) *proxy.Proxy {
@@ -119,7 +193,7 @@ func (c *cluster) administer(statement string) {
 // launch starts a process in the place of one that ended.
 func (c *cluster) launch(i *instance) {
 	c.t.Helper()
-	i.process = start(c.t, c.env, c.binaries[i.program], "run")
+	i.process = start(c.t, append(slices.Clip(c.env), "HTTP_ADDR="+i.address), c.binaries[i.program], "run")
 	c.started = append(c.started, i.process)
 }
 
@@ -142,7 +216,7 @@ func (c *cluster) resize(program string, n int) {
 		}
 	}
 	for ; len(those) < n; n-- {
-		i := &instance{program: program}
+		i := &instance{program: program, address: freeAddress(c.t)}
 		c.launch(i)
 		c.instances = append(c.instances, i)
 	}
@@ -183,6 +257,16 @@ func (c *cluster) leave(i *instance) {
 	if i.running() || !i.unstarted() {
 		i.terminate(c.t)
 	}
+}
+
+// addresses returns where the instances of a program serve HTTP.
+func (c *cluster) addresses(program string) (all []string) {
+	for _, i := range c.instances {
+		if i.program == program {
+			all = append(all, i.address)
+		}
+	}
+	return all
 }
 
 // any returns some instance.

@@ -19,7 +19,8 @@ type fault struct {
 // sessionTimeout is when the group takes a silent member for gone.
 const sessionTimeout = 10 * time.Second
 
-var faultKinds = []fault{
+// anywhere are the faults that one broker is enough for.
+var anywhere = []fault{
 	{"an instance is killed", always(killInstance)},
 	{"an instance stops for longer than its session, then goes on", always(stopInstance)},
 	{"all instances are killed, and their last commits arrive when others have gone on", always(lateCommits)},
@@ -32,15 +33,18 @@ var faultKinds = []fault{
 	{"the database terminates all sessions", always(terminateSessions)},
 	{"the database is read-only", always(readOnly)},
 	{"the disk of the database is full", fillDisk},
-	{"connections to the broker are cut", always(func(c *cluster) { cut(c, c.toBroker) })},
+	{"connections to the broker are cut", always(func(c *cluster) { cut(c, c.anyLeader().proxy) })},
 	{"connections to the database are cut", always(func(c *cluster) { cut(c, c.toDatabase) })},
-	{"nothing passes to and from the broker", always(func(c *cluster) { stall(c, c.toBroker) })},
+	{"nothing passes to and from the broker", always(func(c *cluster) { stall(c, c.anyLeader().proxy) })},
 	{"nothing passes to and from the database", always(func(c *cluster) { stall(c, c.toDatabase) })},
 	{"the network is slow", always(slow)},
-	// Smaller requests to the broker are no outputs.
-	{"answers of the broker are lost", always(func(c *cluster) { loseAnswers(c, c.toBroker, 400) })},
-	// Smaller requests to the database are no commits.
-	{"answers of the database are lost", always(func(c *cluster) { loseAnswers(c, c.toDatabase, 400) })},
+	{"answers of the broker are lost", always(func(c *cluster) { loseAnswers(c.proxies(), (*proxy.Proxy).LoseAnswers) })},
+	{"answers of the broker never come", always(func(c *cluster) { loseAnswers(c.proxies(), (*proxy.Proxy).SwallowAnswers) })},
+	{"answers of the database are lost", always(func(c *cluster) { loseAnswers([]*proxy.Proxy{c.toDatabase}, (*proxy.Proxy).LoseAnswers) })},
+	{"answers of the database never come", always(func(c *cluster) { loseAnswers([]*proxy.Proxy{c.toDatabase}, (*proxy.Proxy).SwallowAnswers) })},
+	{"deadlocks in the database", always(deadlock)},
+	{"locks in the database are held for too long", always(holdLocks)},
+	{"transactions of the database that can't be serialized", always(serialize)},
 }
 
 func always(strike func(*cluster)) func(*cluster) string {
@@ -98,16 +102,27 @@ func scale(c *cluster) {
 	c.resize("wordcount", programs["wordcount"])
 }
 
+// away is how long a broker is: sometimes for longer than the cluster waits until it gives what it led to others.
+func (c *cluster) away() {
+	if len(c.brokers) == 1 {
+		c.wait(0, 3*time.Second)
+	} else {
+		c.wait(0, 2*brokerSession)
+	}
+}
+
 func restartBroker(c *cluster) {
-	c.broker.Stop()
-	c.wait(0, 3*time.Second)
-	c.broker.Start()
+	b := c.anyLeader()
+	b.Stop()
+	c.away()
+	b.Start()
 }
 
 func killBroker(c *cluster) {
-	c.broker.Kill()
-	c.wait(0, 3*time.Second)
-	c.broker.Start()
+	b := c.anyLeader()
+	b.Kill()
+	c.away()
+	b.Start()
 }
 
 func quitDatabase(c *cluster) {
@@ -161,19 +176,37 @@ func stall(c *cluster, p *proxy.Proxy) {
 }
 
 func slow(c *cluster) {
-	c.toBroker.Delay(time.Duration(10+c.random.IntN(100)) * time.Millisecond)
+	for _, b := range c.brokers {
+		b.proxy.Delay(time.Duration(10+c.random.IntN(100)) * time.Millisecond)
+	}
 	c.toDatabase.Delay(time.Duration(10+c.random.IntN(100)) * time.Millisecond)
 	c.wait(2*time.Second, 4*time.Second)
-	c.toBroker.Delay(0)
+	for _, b := range c.brokers {
+		b.proxy.Delay(0)
+	}
 	c.toDatabase.Delay(0)
 }
 
-func loseAnswers(c *cluster, p *proxy.Proxy, least int) {
-	const some = 5
-	enough := p.Lost() + some
-	p.LoseAnswers(some, least)
-	for deadline := time.Now().Add(5 * time.Second); p.Lost() < enough && time.Now().Before(deadline); {
+// loseAnswers lets some answers get lost, one way or the other.
+func loseAnswers(proxies []*proxy.Proxy, lose func(*proxy.Proxy, int, int)) {
+	// Smaller requests are no outputs, or no commits.
+	const some, least = 5, 400
+	enough := lost(proxies) + some
+	for _, p := range proxies {
+		lose(p, some, least)
+	}
+	for deadline := time.Now().Add(5 * time.Second); lost(proxies) < enough && time.Now().Before(deadline); {
 		time.Sleep(10 * time.Millisecond)
 	}
-	p.LoseAnswers(0, 0)
+	for _, p := range proxies {
+		lose(p, 0, 0)
+	}
+}
+
+// lost is how many answers were lost.
+func lost(proxies []*proxy.Proxy) (n int) {
+	for _, p := range proxies {
+		n += p.Lost()
+	}
+	return n
 }

@@ -4,10 +4,14 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
+	"slices"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	judge "github.com/kappaflows/flows/internal/oracle"
 )
 
 // load is what the programs get to do.
@@ -15,43 +19,63 @@ type load struct {
 	client *kgo.Client
 	random *rand.Rand
 	zipf   *rand.Zipf
-	// number is that of the next line, order and price.
+	// number is that of the next line and price.
 	number int
+	shop   *shopLoad
+	// requests are the orders that go by HTTP.
+	requests chan judge.ShopOrder
 }
 
 // load produces until stop is called, which returns when everything is appended.
 func (c *cluster) load(rate int) (stop func()) {
 	const tick = 50 * time.Millisecond
 	random := rand.New(rand.NewPCG(c.seed, 1))
-	l := &load{client: c.oracle.client(c.t), random: random, zipf: rand.NewZipf(random, 1.1, 1, 20_000)}
-	for customer := range customers {
-		l.produce(c.t.Context(), "customers", customerName(customer), fmt.Sprintf(`{"name": "Name %d", "city": "Rome"}`, customer))
+	l := &load{
+		client: c.oracle.client(c.t), random: random, zipf: rand.NewZipf(random, 1.1, 1, 20_000),
+		shop: newShopLoad(random, 0), requests: make(chan judge.ShopOrder, 100_000),
 	}
-	require.NoError(c.t, l.client.Flush(c.t.Context()))
 	ctx, cancel := context.WithCancel(c.t.Context())
-	done := make(chan error, 1)
+	appended, posted := make(chan error, 1), make(chan error, 1)
 	go func() {
 		ticker := time.NewTicker(tick)
 		defer ticker.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				done <- l.client.Flush(c.t.Context())
-				return
-			case <-ticker.C:
-			}
+		for ctx.Err() == nil {
 			for range max(1, rate*int(tick)/int(time.Second)) {
 				l.some(c.t.Context())
 			}
+			select {
+			case <-ctx.Done():
+			case <-ticker.C:
+			}
 		}
+		l.ship(c.t.Context(), 0)
+		close(l.requests)
+		appended <- l.client.Flush(c.t.Context())
 	}()
+	go func() { posted <- l.post(c.t.Context(), c.addresses("shop")) }()
 	return func() {
 		cancel()
-		require.NoError(c.t, <-done)
+		require.NoError(c.t, <-appended)
+		require.NoError(c.t, <-posted)
 	}
 }
 
-// some produces a line, an order and a price.
+// post posts the orders that go by HTTP until there are no more.
+func (l *load) post(ctx context.Context, addresses []string) error {
+	desk := &desk{client: &http.Client{Timeout: 10 * time.Second}, addresses: addresses}
+	defer desk.client.CloseIdleConnections()
+	for order := range l.requests {
+		if err := desk.post(ctx, order); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// linesAnOrder is how many lines of words there are for each order of the shop, which makes more of it.
+const linesAnOrder = 4
+
+// some produces a line of words, a price, and now and then what happens with an order.
 func (l *load) some(ctx context.Context) {
 	l.number++
 	number := fmt.Sprint(l.number)
@@ -60,7 +84,28 @@ func (l *load) some(ctx context.Context) {
 		line = fmt.Appendf(line, "word-%d ", l.zipf.Uint64())
 	}
 	l.produce(ctx, "lines", number, string(line))
-	l.produce(ctx, "orders", "order-"+number, fmt.Sprintf(`{"customer": %q, "item": "tea"}`, customerName(l.random.IntN(customers))))
+	l.price(ctx, number)
+	if l.number%linesAnOrder == 0 {
+		l.shop.add(l.number)
+		const underway = 30
+		l.ship(ctx, underway)
+	}
+}
+
+// ship produces messages for the shop in random order, until so many are left. Those by HTTP go their own way.
+func (l *load) ship(ctx context.Context, left int) {
+	for len(l.shop.records) > left {
+		at := l.random.IntN(len(l.shop.records))
+		l.client.Produce(ctx, l.shop.records[at], nil)
+		l.shop.records = slices.Delete(l.shop.records, at, at+1)
+	}
+	for _, order := range l.shop.requests {
+		l.requests <- order
+	}
+	l.shop.requests = nil
+}
+
+func (l *load) price(ctx context.Context, number string) {
 	product := fmt.Sprint("product-", l.random.IntN(1000))
 	switch l.random.IntN(100) {
 	case 0:
@@ -73,11 +118,6 @@ func (l *load) some(ctx context.Context) {
 		l.produce(ctx, "prices", product, number)
 	}
 }
-
-// customers is how many there are.
-const customers = 300
-
-func customerName(n int) string { return fmt.Sprint("customer-", n) }
 
 func (l *load) produce(ctx context.Context, topic, key, value string) {
 	l.client.Produce(ctx, &kgo.Record{Topic: topic, Key: []byte(key), Value: []byte(value)}, nil)

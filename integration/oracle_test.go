@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -11,6 +12,7 @@ import (
 
 // oracle reads topics and tables and says what is wrong with them. It shares no code with what it judges.
 type oracle struct {
+	// brokers are their addresses, with commas between.
 	brokers  string
 	database string
 	// options are further ones of its Kafka client.
@@ -21,7 +23,7 @@ type oracle struct {
 type faults = judge.Faults
 
 func (o oracle) judge() judge.Oracle {
-	return judge.Oracle{Brokers: []string{o.brokers}, Database: o.database, Options: o.options}
+	return judge.Oracle{Brokers: strings.Split(o.brokers, ","), Database: o.database, Options: o.options}
 }
 
 func (o oracle) client(t *testing.T, options ...kgo.Opt) *kgo.Client {

@@ -18,8 +18,9 @@ import (
 type rights struct {
 	// roles are the statements that a superuser runs, grants those of who made the tables.
 	roles, grants []string
-	// needed and optional are the functions' access control entries, preparing those of who makes topics.
-	needed, optional, preparing []entry
+	// needed and optional are the functions' access control entries, preparing those of who makes topics, and commands what
+	// commands for people need besides.
+	needed, optional, preparing, commands []entry
 }
 
 // entry is one access control entry of the cluster.
@@ -50,8 +51,10 @@ func documentedRights(t *testing.T) rights {
 		entries = append(entries, found)
 	}
 	require.Len(t, sql, 2)
-	require.Len(t, entries, 3)
-	return rights{roles: sql[0], grants: sql[1], needed: entries[0], optional: entries[1], preparing: entries[2]}
+	require.Len(t, entries, 4)
+	return rights{
+		roles: sql[0], grants: sql[1], needed: entries[0], optional: entries[1], preparing: entries[2], commands: entries[3],
+	}
 }
 
 // entriesOf understands a command line of kafka-acls.sh.
@@ -79,12 +82,16 @@ func entriesOf(t *testing.T, words []string) (entries []entry) {
 	return entries
 }
 
-// allow adds an entry, disallow takes it away.
-func (s *secure) allow(e entry) {
+// allow adds entries, disallow takes one away.
+func (s *secure) allow(entries ...entry) {
 	s.t.Helper()
 	admin := kadm.NewClient(s.oracle.client(s.t))
-	_, err := admin.CreateACLs(s.t.Context(), e.builder(s.t))
-	require.NoError(s.t, err)
+	for _, e := range entries {
+		answers, err := admin.CreateACLs(s.t.Context(), e.builder(s.t))
+		require.NoError(s.t, err)
+		require.Len(s.t, answers, 1)
+		require.NoError(s.t, answers[0].Err, "%v", e)
+	}
 }
 
 func (s *secure) disallow(e entry) {
@@ -115,15 +122,13 @@ var authorizing = []string{
 // newRights starts services with the two users of the page, where the tables and topics have been made by the one.
 func newRights(t *testing.T) (*secure, rights) {
 	t.Helper()
-	s, r := newSecure(t, authorizing...), documentedRights(t)
+	s, r := newSecure(t, "wordcount", authorizing...), documentedRights(t)
 	s.addUser(migrateUser)
 	s.asAdministrator(r.roles...)
 	for _, role := range []string{scramUser, migrateUser} {
 		s.asAdministrator(fmt.Sprintf("alter role %s password '%s'", role, s.postgres))
 	}
-	for _, e := range r.preparing {
-		s.allow(e)
-	}
+	s.allow(r.preparing...)
 	preparing := s.environment("KAFKA_SASL_USERNAME="+migrateUser, "POSTGRES_URL="+s.url(migrateUser, s.postgres))
 	s.run(preparing, "topics", "create", "--partitions", "2")
 	s.run(preparing, "migrate")
@@ -136,14 +141,10 @@ func newRights(t *testing.T) (*secure, rights) {
 func TestLeastPrivilege(t *testing.T) {
 	s, r := newRights(t)
 	client := s.oracle.client(t)
-	for _, e := range r.needed {
-		s.allow(e)
-	}
+	s.allow(r.needed...)
 	words := produceLines(t, client, 500)
 	s.finishes(client, words)
-	for _, e := range r.optional {
-		s.allow(e)
-	}
+	s.allow(r.optional...)
 	words += produceLines(t, client, 500)
 	s.finishes(client, words)
 }
@@ -152,9 +153,7 @@ func TestLeastPrivilege(t *testing.T) {
 func TestMissingRights(t *testing.T) {
 	s, r := newRights(t)
 	client := s.oracle.client(t)
-	for _, e := range r.needed {
-		s.allow(e)
-	}
+	s.allow(r.needed...)
 	words := 0
 	for _, e := range r.needed {
 		t.Run(e.String(), func(t *testing.T) {
@@ -166,6 +165,8 @@ func TestMissingRights(t *testing.T) {
 			at.refused(at.environment(), []string{"kafka", e.name, "permission denied"}, "run")
 		})
 	}
+	// From now on there are words that are known, to be updated, beside new ones.
+	s.finishes(client, words)
 	for _, g := range granted(t, r) {
 		t.Run(g.String(), func(t *testing.T) {
 			at := *s

@@ -26,6 +26,8 @@ type secure struct {
 	scram     string
 	plain     string
 	postgres  string
+	// wrong is a password that is nobody's; it is not for logs either.
+	wrong     string
 	client    pair
 	badClient pair
 	program   string
@@ -51,16 +53,20 @@ func saslListener(name, mechanism, module, options string) []string {
 
 // newSecure starts the services. Programs reach them as their tests say; the oracle and the set-up come through
 // listeners that let anybody in, whom the broker takes for its administrator.
-func newSecure(t *testing.T, properties ...string) *secure {
+func newSecure(t *testing.T, example string, properties ...string) *secure {
 	t.Helper()
 	s := &secure{
-		t: t, authority: newAuthority(t, "authority"), program: build(t, "wordcount"),
-		scram: "scram-" + random(), plain: "plain-" + random(), postgres: "postgres:/?#@" + random(),
+		t: t, authority: newAuthority(t, "authority"), program: build(t, example),
+		scram: "scram-" + random(), plain: "plain-" + random(), postgres: "postgres:/?#@" + random(), wrong: "wrong-" + random(),
 	}
 	s.client = s.authority.issue(appUser, nil)
 	s.badClient = newAuthority(t, "stranger").issue("stranger", nil)
 	s.startBroker(properties)
-	s.startServer()
+	s.server, s.database = s.newServer(s.authority.issue("server", nil))
+	t.Cleanup(func() {
+		s.searchSecrets("the broker's log", s.broker.Log())
+		s.searchSecrets("the server's log", s.server.Log())
+	})
 	s.oracle = oracle{brokers: s.broker.Addr(), database: s.database}
 	return s
 }
@@ -97,15 +103,17 @@ func (s *secure) addUser(name string) {
 	require.NoError(s.t, answers.Error())
 }
 
-func (s *secure) startServer() {
+// newServer starts a database that shows a certificate, and returns the URL of one in it. The user of the example has a
+// password, that of the app a certificate.
+func (s *secure) newServer(shown pair) (*services.Server, string) {
 	s.t.Helper()
-	good := s.authority.issue("server", nil)
-	giveToPostgres(s.t, good.key)
+	giveToPostgres(s.t, shown.key)
 	rules := filepath.Join(s.authority.folder, "hba.conf")
-	require.NoError(s.t, os.WriteFile(rules, []byte("host all postgres 127.0.0.1/32 trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n"), 0o644))
-	s.server = services.NewPostgres(s.t, "ssl = on", "ssl_cert_file = '"+good.certificate+"'", "ssl_key_file = '"+good.key+"'",
-		"password_encryption = 'scram-sha-256'", "hba_file = '"+rules+"'")
-	s.database = s.server.NewDatabase()
+	require.NoError(s.t, os.WriteFile(rules, []byte("host all postgres 127.0.0.1/32 trust\nhostssl all "+appUser+" 127.0.0.1/32 cert\n"+
+		"hostssl all all 127.0.0.1/32 scram-sha-256\n"), 0o644))
+	server := services.NewPostgres(s.t, "ssl = on", "ssl_cert_file = '"+shown.certificate+"'", "ssl_key_file = '"+shown.key+"'",
+		"ssl_ca_file = '"+s.authority.file+"'", "password_encryption = 'scram-sha-256'", "hba_file = '"+rules+"'", "log_connections = on")
+	return server, server.NewDatabase()
 }
 
 // asAdministrator runs statements as the superuser.
@@ -135,6 +143,12 @@ func (s *secure) url(user, password string, parameters ...string) string {
 	return address.String()
 }
 
+// urlOf returns the database's URL for the user that has a certificate, with one to show.
+func (s *secure) urlOf(shown pair) string {
+	s.t.Helper()
+	return strings.Replace(s.url(appUser, "", "sslcert="+shown.certificate, "sslkey="+shown.key), appUser+":@", appUser+"@", 1)
+}
+
 // environment returns the variables of a program that comes by SCRAM, with some changed or added.
 func (s *secure) environment(changed ...string) []string {
 	return append(environment(s.broker.Listener("SCRAM"), s.url(scramUser, s.postgres)), append([]string{
@@ -154,7 +168,7 @@ func (s *secure) byPlain() []string {
 func (s *secure) byCertificate(shown pair) []string {
 	return []string{
 		"KAFKA_BROKERS=" + s.broker.Listener("MUTUAL"), "KAFKA_SASL_MECHANISM=", "KAFKA_SASL_USERNAME=", "KAFKA_SASL_PASSWORD=",
-		"KAFKA_TLS_CERT=" + shown.certificate, "KAFKA_TLS_KEY=" + shown.key,
+		"KAFKA_TLS_CERT=" + shown.certificate, "KAFKA_TLS_KEY=" + shown.key, "POSTGRES_URL=" + s.urlOf(shown),
 	}
 }
 
@@ -178,7 +192,7 @@ func (s *secure) run(env []string, args ...string) string {
 // searchSecrets fails the test where a text has a secret, as it is or as it is written in a URL.
 func (s *secure) searchSecrets(what, text string) {
 	s.t.Helper()
-	secrets := []string{s.scram, s.plain, s.postgres, url.QueryEscape(s.postgres), url.PathEscape(s.postgres), "PRIVATE KEY"}
+	secrets := []string{s.scram, s.plain, s.postgres, s.wrong, url.QueryEscape(s.postgres), url.PathEscape(s.postgres), "PRIVATE KEY"}
 	if address, err := url.Parse(s.url(scramUser, s.postgres)); err == nil {
 		_, inURL, _ := strings.Cut(strings.TrimSuffix(address.User.String(), "@"), ":")
 		secrets = append(secrets, inURL)

@@ -2,8 +2,10 @@ package integration
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"strconv"
@@ -12,55 +14,16 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	judge "github.com/kappaflows/flows/internal/oracle"
 )
-
-// What the shop's messages look like to somebody else.
-type (
-	shopOrder struct {
-		ID       string     `json:"id"`
-		Customer string     `json:"customer"`
-		Lines    []shopLine `json:"lines"`
-	}
-	shopLine struct {
-		Product  string `json:"product"`
-		Quantity int64  `json:"quantity"`
-		Cents    int64  `json:"cents"`
-	}
-	shopPayment struct {
-		Order string `json:"order"`
-		Cents int64  `json:"cents"`
-	}
-	shopShipment struct {
-		Order   string `json:"order"`
-		Carrier string `json:"carrier"`
-	}
-	shopMovement struct {
-		Quantity int64  `json:"quantity"`
-		Order    string `json:"order,omitempty"`
-	}
-)
-
-func (o shopOrder) good() bool {
-	good := o.Customer != "" && len(o.Lines) > 0
-	for _, l := range o.Lines {
-		good = good && l.Product != "" && l.Quantity > 0 && l.Cents > 0
-	}
-	return good
-}
-
-func (o shopOrder) total() (cents int64) {
-	for _, l := range o.Lines {
-		cents += l.Quantity * l.Cents
-	}
-	return cents
-}
 
 // shopLoad is what customers, bank and warehouse send: records for topics, and orders for HTTP. The order is random, so
 // that money comes before the order that it is for.
 type shopLoad struct {
 	random   *rand.Rand
 	records  []*kgo.Record
-	requests []shopOrder
+	requests []judge.ShopOrder
 	// due is how many records the topics get.
 	due map[string]int64
 	// good and paid are orders and cents in the table of orders.
@@ -80,18 +43,24 @@ func newShopLoad(random *rand.Rand, orders int) *shopLoad {
 		l.add(n)
 	}
 	random.Shuffle(len(l.records), func(i, j int) { l.records[i], l.records[j] = l.records[j], l.records[i] })
-	for p := range shopProducts {
-		l.records = append([]*kgo.Record{record("movements", fmt.Sprint("product-", p), shopMovement{Quantity: 1000})}, l.records...)
-		l.due["movements"]++
-	}
+	l.records = append(fullStock(), l.records...)
+	l.due["movements"] += shopProducts
 	return l
+}
+
+// fullStock is what the shop begins with.
+func fullStock() (records []*kgo.Record) {
+	for p := range shopProducts {
+		records = append(records, record("movements", fmt.Sprint("product-", p), judge.ShopMovement{Quantity: 1000}))
+	}
+	return records
 }
 
 // add adds an order with its payment and its shipment. Either may be malformed, and then the order stays without it.
 func (l *shopLoad) add(n int) {
-	order := shopOrder{ID: fmt.Sprintf("o-%06d", n), Customer: fmt.Sprint("customer-", l.random.IntN(500))}
+	order := judge.ShopOrder{ID: fmt.Sprintf("o-%06d", n), Customer: fmt.Sprint("customer-", l.random.IntN(500))}
 	for range 1 + l.random.IntN(3) {
-		order.Lines = append(order.Lines, shopLine{
+		order.Lines = append(order.Lines, judge.ShopLine{
 			Product: fmt.Sprint("product-", l.random.IntN(shopProducts)), Quantity: 1 + l.random.Int64N(5), Cents: 1 + l.random.Int64N(9999),
 		})
 	}
@@ -104,15 +73,15 @@ func (l *shopLoad) add(n int) {
 	} else {
 		whole = l.send(record("orders", order.ID, order), "check.dead-letter")
 	}
-	paid := l.send(record("payments", strconv.Itoa(n+1), shopPayment{order.ID, order.total()}), "sell.payments.dead-letter")
-	shipped := l.send(record("shipments", fmt.Sprint("parcel-", n), shopShipment{order.ID, "van"}), "sell.shipments.dead-letter")
+	paid := l.send(record("payments", strconv.Itoa(n+1), judge.ShopPayment{Order: order.ID, Cents: order.Total()}), "sell.payments.dead-letter")
+	shipped := l.send(record("shipments", fmt.Sprint("parcel-", n), judge.ShopShipment{Order: order.ID, Carrier: "van"}), "sell.shipments.dead-letter")
 	switch {
-	case whole && order.good():
+	case whole && order.Good():
 		l.due["accepted"]++
 		l.due["movements"] += int64(len(order.Lines))
 		l.good++
 		if paid {
-			l.paid += order.total()
+			l.paid += order.Total()
 		}
 		if shipped {
 			l.shipped++
@@ -169,27 +138,15 @@ func (l *shopLoad) produce(t *testing.T, client *kgo.Client, length time.Duratio
 	return done
 }
 
-// post posts the orders that come by HTTP, each with a key and as often as it takes until one of the processes, which are
-// killed meanwhile, says that it has it.
+// post posts the orders that come by HTTP.
 func (l *shopLoad) post(t *testing.T, addresses []string) <-chan error {
 	done := make(chan error, 1)
-	client := &http.Client{Timeout: 10 * time.Second}
+	desk := &desk{client: &http.Client{Timeout: 10 * time.Second}, addresses: addresses}
 	ctx := t.Context()
 	go func() {
-		defer client.CloseIdleConnections()
-		for n, order := range l.requests {
-			body, err := json.Marshal(order)
-			for attempt := 0; err == nil; attempt++ {
-				var request *http.Request
-				address := addresses[(n+attempt)%len(addresses)]
-				request, err = http.NewRequestWithContext(ctx, http.MethodPost, "http://"+address+"/orders", bytes.NewReader(body))
-				if err != nil || posted(client, request, order.ID) {
-					break
-				}
-				err = ctx.Err()
-				time.Sleep(20 * time.Millisecond)
-			}
-			if err != nil {
+		defer desk.client.CloseIdleConnections()
+		for _, order := range l.requests {
+			if err := desk.post(ctx, order); err != nil {
 				done <- err
 				return
 			}
@@ -199,15 +156,55 @@ func (l *shopLoad) post(t *testing.T, addresses []string) <-chan error {
 	return done
 }
 
-func posted(client *http.Client, request *http.Request, key string) bool {
+// desk is where orders are handed in by HTTP.
+type desk struct {
+	client    *http.Client
+	addresses []string
+	// tries is how often any order was posted.
+	tries int
+}
+
+// post posts an order with a key, as often as it takes until one of the processes, which are killed meanwhile, says that
+// it has it.
+func (d *desk) post(ctx context.Context, order judge.ShopOrder) error {
+	body, err := json.Marshal(order)
+	if err != nil {
+		return err
+	}
+	for {
+		d.tries++
+		address := d.addresses[d.tries%len(d.addresses)]
+		request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+address+"/orders", bytes.NewReader(body))
+		if err != nil {
+			return err
+		}
+		if taken, err := d.send(request, order.ID); taken || err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// send sends a request once. Whoever is away, or short of something for now, is asked again; any other answer is an error.
+func (d *desk) send(request *http.Request, key string) (taken bool, err error) {
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Idempotency-Key", key)
-	answer, err := client.Do(request)
+	answer, err := d.client.Do(request)
 	if err != nil {
-		return false
+		return false, nil //nolint:nilerr // It is asked again.
 	}
 	defer answer.Body.Close()
-	return answer.StatusCode < 300
+	switch answer.StatusCode {
+	case http.StatusAccepted:
+		return true, nil
+	case http.StatusServiceUnavailable, http.StatusConflict:
+		return false, nil
+	}
+	said, _ := io.ReadAll(io.LimitReader(answer.Body, 1<<10))
+	return false, fmt.Errorf("order %s: %s: %s", key, answer.Status, said)
 }
 
 // await waits until all that is due is there.

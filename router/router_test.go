@@ -282,6 +282,26 @@ func TestBearer(t *testing.T) {
 	}
 }
 
+// FuzzRoute reads routes. One that is taken is one for net/http's router, too.
+func FuzzRoute(f *testing.F) {
+	for _, text := range []string{
+		"POST /orders", "PUT /polls/{poll}/votes/{voter}", "DELETE /files/{path...}", "POST /a//b", "POST /{a}/{a}", "POST /{}", "POST /{a...}/b",
+		"GET /a", "POST", "POST a", "POST /", "POST /a/", "POST /é", "POST /a b", "POST /..", "PATCH /{1}", " /a", "POST  /a",
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		c := valid()
+		c.Route = text
+		compiled, err := c.Compile()
+		if err != nil {
+			require.NotContains(t, err.Error(), "\n")
+			return
+		}
+		http.NewServeMux().HandleFunc(compiled.Route.Method+" "+compiled.Route.Pattern, func(http.ResponseWriter, *http.Request) {})
+	})
+}
+
 func FuzzDocument(f *testing.F) {
 	for _, seed := range []string{
 		`{"id":"1","lines":[{"product":"a","quantity":2}]}`, `{"id":7}`, `{"idd":1}`, `[]`, `null`, "", "{", "{\"id\":\"\xff\"}", `{} {}`,

@@ -86,7 +86,7 @@ func (c *claim) excuse(ctx context.Context, err error) error {
 
 // position decides where reading starts, and refuses where log and store contradict each other.
 func (c *claim) position(ctx context.Context) error {
-	start, end, err := c.log.Bounds(ctx, c.held.TopicPartition)
+	start, end, err := c.bounds(ctx)
 	if err != nil {
 		return fmt.Errorf("bounds of topic %s partition %d: %w", c.held.Topic, c.held.Partition, err)
 	}
@@ -110,6 +110,20 @@ func (c *claim) position(ctx context.Context) error {
 		c.skipped = start
 	}
 	return nil
+}
+
+// bounds returns those of the partition. A log that ends before the checkpoint is asked again once it is sure that others
+// don't know better: a broker that was away goes on to answer for what it led until it hears of its successor.
+func (c *claim) bounds(ctx context.Context) (start, end int64, err error) {
+	start, end, err = c.log.Bounds(ctx, c.held.TopicPartition)
+	if err != nil || c.cp.Next <= end {
+		return start, end, err
+	}
+	last := Position{TopicPartition: c.held.TopicPartition, Offset: end}
+	if err := c.log.Batches(ctx, last, func(BatchHeader) bool { return true }); err != nil {
+		return 0, 0, err
+	}
+	return c.log.Bounds(ctx, c.held.TopicPartition)
 }
 
 // begin writes down where a partition that was never read begins, so that a crash before the first batch does not move

@@ -192,3 +192,22 @@ func FuzzOutlets(f *testing.F) {
 		require.Equal(t, outlets, again)
 	})
 }
+
+// FuzzKeyedRecord reads the record of a request as the store has it.
+func FuzzKeyedRecord(f *testing.F) {
+	f.Add([]byte{})
+	f.Add(AppendOutput(nil, &Output{}))
+	f.Add(AppendOutput(nil, &Output{
+		Key: []byte("k"), Value: []byte("{}"), Timestamp: 1 << 40, Headers: topic.Headers{{Key: "h", Value: []byte{}}, {Key: "", Value: nil}},
+	}))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		output, err := DecodeOutput(data)
+		if err != nil {
+			require.ErrorIs(t, err, errCorrupt)
+			return
+		}
+		again, err := DecodeOutput(AppendOutput(nil, &output))
+		require.NoError(t, err)
+		require.Empty(t, cmp.Diff(output, again, sameEncoding))
+	})
+}

@@ -40,7 +40,9 @@ type Log interface {
 	// Producer returns what the broker remembers of an identity on a partition.
 	Producer(ctx context.Context, partition TopicPartition, producerID int64) (ProducerState, error)
 	// Batches calls visit for each batch header of a partition from an offset up to the end at the time of the call,
-	// until visit returns false. It is how a batch is looked for that may or may not have been appended.
+	// until visit returns false. It is how a batch is looked for that may or may not have been appended, so that there
+	// being no more of them is sure: an answer of a broker that others lead the partition instead of by now is
+	// ErrUnavailable.
 	Batches(ctx context.Context, from Position, visit func(BatchHeader) bool) error
 	// Ping says whether the log can be reached.
 	Ping(ctx context.Context) error

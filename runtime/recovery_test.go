@@ -197,6 +197,60 @@ func TestALogThatLostDataGetsANewIdentity(t *testing.T) {
 	})
 }
 
+// TestALogThatLostMoreThanIsPending: the log ends before what it had acknowledged long ago. What is pending is sent anew,
+// and the function goes on.
+func TestALogThatLostMoreThanIsPending(t *testing.T) {
+	inRig(t, 1, func(r *rig) {
+		r.putMany(100, 4)
+		e := r.count(runtime.Options{BatchMessages: 3})
+		r.awaitAll()
+		r.stop(e)
+		r.putMany(20, 4)
+		r.crash(3, 0)
+		for p := range int32(2) {
+			require.NoError(t, r.log.Lose("counts", p, 5))
+		}
+		left := r.outputCount()
+		e = r.count(runtime.Options{})
+		r.await("the outputs of what came after", func() bool { return r.outputCount() == left+20 })
+		r.stop(e)
+		require.Positive(t, r.seen.count(runtime.OutputLost))
+	})
+}
+
+// TestAFormerLeaderIsNotBelieved: a broker that others have succeeded meanwhile knows less than the checkpoint. The function
+// waits until it hears of that.
+func TestAFormerLeaderIsNotBelieved(t *testing.T) {
+	inRig(t, 1, func(r *rig) {
+		r.putMany(20, 4)
+		e := r.count(runtime.Options{})
+		r.awaitAll()
+		r.stop(e)
+		former := 3
+		log := &faultyLog{
+			Log: r.log,
+			bounds: func(ctx context.Context, p runtime.TopicPartition) (start, end int64, err error) {
+				if start, end, err = r.log.Bounds(ctx, p); former > 0 {
+					end -= 5
+				}
+				return start, end, err
+			},
+			batches: func(ctx context.Context, from runtime.Position, visit func(runtime.BatchHeader) bool) error {
+				if former > 0 {
+					former--
+					return runtime.ErrUnavailable
+				}
+				return r.log.Batches(ctx, from, visit)
+			},
+		}
+		r.putMany(3, 3)
+		e = r.start(log, r.store, countFunction(t, runtime.Options{}))
+		r.awaitAll()
+		r.stop(e)
+		require.Equal(t, 3, r.seen.count(runtime.Retried))
+	})
+}
+
 // TestANewIdentityWhenEpochsAreUsedUp: behind the last epoch comes another producer id.
 func TestANewIdentityWhenEpochsAreUsedUp(t *testing.T) {
 	inRig(t, 1, func(r *rig) {

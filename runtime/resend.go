@@ -115,11 +115,12 @@ func (c *claim) look(ctx context.Context, identity Identity, section *RecordBatc
 
 // find says whether the log has a section, from its batch headers.
 func (c *claim) find(ctx context.Context, identity Identity, section *RecordBatch) (found bool, err error) {
-	start, _, err := c.log.Bounds(ctx, section.TopicPartition)
+	start, end, err := c.log.Bounds(ctx, section.TopicPartition)
 	if err != nil {
 		return false, fmt.Errorf("bounds of topic %s partition %d: %w", section.Topic, section.Partition, err)
 	}
-	from := Position{TopicPartition: section.TopicPartition, Offset: max(start, c.outlets[section.TopicPartition].acked)}
+	// A log that lost what it had acknowledged may end before that.
+	from := Position{TopicPartition: section.TopicPartition, Offset: max(start, min(end, c.outlets[section.TopicPartition].acked))}
 	err = c.log.Batches(ctx, from, func(h BatchHeader) bool {
 		// The number of records says nothing: compaction may have taken some.
 		found = h.Identity == identity && h.Sequence == section.Sequence

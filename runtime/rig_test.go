@@ -228,6 +228,22 @@ type faultyLog struct {
 	send      func(ctx context.Context, identity runtime.Identity, batches []runtime.RecordBatch) ([]runtime.Ack, error)
 	committed func(ctx context.Context, group string, partition runtime.TopicPartition) (int64, error)
 	join      func(ctx context.Context, group runtime.Group, own func(context.Context, runtime.Held) error) error
+	bounds    func(ctx context.Context, partition runtime.TopicPartition) (start, end int64, err error)
+	batches   func(ctx context.Context, from runtime.Position, visit func(runtime.BatchHeader) bool) error
+}
+
+func (l *faultyLog) Bounds(ctx context.Context, partition runtime.TopicPartition) (start, end int64, err error) {
+	if l.bounds != nil {
+		return l.bounds(ctx, partition)
+	}
+	return l.Log.Bounds(ctx, partition)
+}
+
+func (l *faultyLog) Batches(ctx context.Context, from runtime.Position, visit func(runtime.BatchHeader) bool) error {
+	if l.batches != nil {
+		return l.batches(ctx, from, visit)
+	}
+	return l.Log.Batches(ctx, from, visit)
 }
 
 func (l *faultyLog) Send(ctx context.Context, identity runtime.Identity, batches []runtime.RecordBatch) ([]runtime.Ack, error) {

@@ -37,7 +37,7 @@ var (
 	priceRows   = materialise.TableOf[Price]()
 )
 
-func sell(_ context.Context, price topic.Message[string, int64]) (materialise.Changes, error) {
+func keep(_ context.Context, price topic.Message[string, int64]) (materialise.Changes, error) {
 	if price.Tombstone {
 		return productRows.Delete(Product{Name: price.Key}), nil
 	}
@@ -48,10 +48,10 @@ func sell(_ context.Context, price topic.Message[string, int64]) (materialise.Ch
 	return append(changes, priceRows.Upsert(Price{Name: price.Key, Since: price.Timestamp, Cents: price.Value})...), nil
 }
 
-func selling() materialise.Config[string, int64] {
+func keeping() materialise.Config[string, int64] {
 	return materialise.Config[string, int64]{
-		Name: "sell", Input: prices, Tables: materialise.Tables{productRows, priceRows}, Function: sell,
+		Name: "keep", Input: prices, Tables: materialise.Tables{productRows, priceRows}, Function: keep,
 	}
 }
 
-func main() { flows.Main(selling()) }
+func main() { flows.Main(keeping()) }

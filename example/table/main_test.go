@@ -14,11 +14,11 @@ import (
 )
 
 func TestAppIsValid(t *testing.T) {
-	require.NoError(t, flows.New(selling()).Validate())
+	require.NoError(t, flows.New(keeping()).Validate())
 }
 
-func TestSell(t *testing.T) {
-	f, err := selling().Compile()
+func TestKeep(t *testing.T) {
+	f, err := keeping().Compile()
 	require.NoError(t, err)
 	log, store := memory.NewLog(), memory.NewStore()
 	require.NoError(t, log.Create(t.Context(), []runtime.NewTopic{{Name: "prices"}}))
@@ -35,7 +35,7 @@ func TestSell(t *testing.T) {
 	go func() {
 		done <- runtime.New(runtime.Config{Functions: []*runtime.Function{f}, Log: log, Store: store}).Run(ctx)
 	}()
-	require.Eventually(t, func() bool { return len(records(log, "sell.dead-letter")) == 1 }, 30*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(records(log, "keep.dead-letter")) == 1 }, 30*time.Second, time.Millisecond)
 	cancel()
 	require.NoError(t, <-done)
 
@@ -45,7 +45,7 @@ func TestSell(t *testing.T) {
 		{Name: "tea", Since: time.UnixMilli(0), Cents: 300},
 		{Name: "tea", Since: time.UnixMilli(2), Cents: 320},
 	}, memory.RowsOf[Price](store))
-	require.Equal(t, "pot", string(records(log, "sell.dead-letter")[0].Key))
+	require.Equal(t, "pot", string(records(log, "keep.dead-letter")[0].Key))
 }
 
 // records are those of a topic of one partition; none as long as it does not exist.

@@ -14,6 +14,7 @@ var Programs = map[string]func(Oracle, context.Context) (map[string]Report, erro
 	"wordcount": Oracle.WordCount,
 	"enrich":    Oracle.Enrich,
 	"table":     Oracle.Table,
+	"shop":      Oracle.Shop,
 }
 
 // WordCount judges the words of lines and the counts of words.
@@ -97,7 +98,7 @@ func (o Oracle) Table(ctx context.Context) (map[string]Report, error) {
 	if err := o.rows(ctx, query, prices.Row); err != nil {
 		return nil, err
 	}
-	err = o.Each(ctx, "sell.dead-letter", func(r *kgo.Record) { letters.Output(string(r.Key) + "=" + string(r.Value)) })
-	reports := map[string]Report{"products": products.Report(), "prices": prices.Report(), "sell.dead-letter": letters.Report()}
+	err = o.Each(ctx, "keep.dead-letter", func(r *kgo.Record) { letters.Output(string(r.Key) + "=" + string(r.Value)) })
+	reports := map[string]Report{"products": products.Report(), "prices": prices.Report(), "keep.dead-letter": letters.Report()}
 	return reports, err
 }

@@ -18,7 +18,7 @@ func TestJoinAndTables(t *testing.T) {
 	require.NoError(t, err)
 	defer client.Close()
 	_, err = kadm.NewClient(client).CreateTopics(t.Context(), 1, 1, nil,
-		"orders", "shipments", "strangers", "prices", "sell.dead-letter")
+		"orders", "shipments", "strangers", "prices", "keep.dead-letter")
 	require.NoError(t, err)
 	connection, err := pgx.Connect(t.Context(), o.Database)
 	require.NoError(t, err)
@@ -49,7 +49,7 @@ func TestJoinAndTables(t *testing.T) {
 	produce(t, client, "prices", "cup", "900")
 	produce(t, client, "prices", "pot", "-1")
 	require.NoError(t, client.ProduceSync(t.Context(), &kgo.Record{Topic: "prices", Key: []byte("cup")}).FirstErr())
-	produce(t, client, "sell.dead-letter", "pot", "-1")
+	produce(t, client, "keep.dead-letter", "pot", "-1")
 	execute("create table products (name text, cents bigint); insert into products values ('tea', 300)")
 	execute("create table prices (name text, since timestamptz, cents bigint)")
 	require.NoError(t, o.Each(t.Context(), "prices", func(r *kgo.Record) {
@@ -61,9 +61,9 @@ func TestJoinAndTables(t *testing.T) {
 	require.Empty(t, faults())
 
 	produce(t, client, "shipments", "1", "{}")
-	produce(t, client, "sell.dead-letter", "pot", "-1")
+	produce(t, client, "keep.dead-letter", "pot", "-1")
 	execute("update products set cents = 301; delete from prices where name = 'cup'")
 	require.Equal(t, map[string]Faults{
-		"shipments": {Doubled: 1}, "sell.dead-letter": {Doubled: 1}, "products": {Wrong: 1}, "prices": {Lost: 1},
+		"shipments": {Doubled: 1}, "keep.dead-letter": {Doubled: 1}, "products": {Wrong: 1}, "prices": {Lost: 1},
 	}, faults())
 }

@@ -11,13 +11,26 @@ import (
 type link struct {
 	proxy          *Proxy
 	client, server net.Conn
-	// losing says that the next answer is lost, and the connection with it.
-	losing atomic.Bool
+	// fate is what becomes of the next answer.
+	fate atomic.Int32
 	// held, where there is one, is closed when what the client sends may arrive. The proxy's mutex guards it.
 	held <-chan struct{}
+	// lost says that an answer was lost; it belongs to the goroutine of the answers.
+	lost bool
 	done chan struct{}
 	once sync.Once
 }
+
+// fate is what becomes of an answer.
+type fate int32
+
+const (
+	passed fate = iota
+	// cut answers take the connection with them.
+	cut
+	// swallowed ones and all after them never come, and the connection stays.
+	swallowed
+)
 
 func (l *link) close() {
 	l.once.Do(func() {
@@ -39,16 +52,13 @@ func (l *link) run() {
 	answers.Wait()
 }
 
-// forward copies what comes; pass says whether to go on.
-func (l *link) forward(to, from net.Conn, pass func([]byte) bool) {
+// forward copies what comes; look says what becomes of it.
+func (l *link) forward(to, from net.Conn, look func([]byte) fate) {
 	buffer := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(buffer)
 		if n > 0 {
-			if !l.wait(from == l.client) || !pass(buffer[:n]) {
-				return
-			}
-			if _, err := to.Write(buffer[:n]); err != nil {
+			if !l.wait(from == l.client) || !l.hand(to, buffer[:n], look(buffer[:n])) {
 				return
 			}
 		}
@@ -58,19 +68,29 @@ func (l *link) forward(to, from net.Conn, pass func([]byte) bool) {
 	}
 }
 
-func (l *link) request(bytes []byte) bool {
-	if l.proxy.loses(bytes) {
-		l.losing.Store(true)
+// hand passes bytes on if they are to be, and says whether the link lives on.
+func (l *link) hand(to net.Conn, bytes []byte, fate fate) bool {
+	if fate != passed {
+		return fate == swallowed
 	}
-	return true
+	_, err := to.Write(bytes)
+	return err == nil
 }
 
-func (l *link) answer([]byte) bool {
-	if l.losing.Load() {
-		l.proxy.countLost()
-		return false
+func (l *link) request(bytes []byte) fate {
+	if fate := l.proxy.decide(bytes); fate != passed {
+		l.fate.Store(int32(fate))
 	}
-	return true
+	return passed
+}
+
+func (l *link) answer([]byte) fate {
+	fate := fate(l.fate.Load())
+	if fate != passed && !l.lost {
+		l.lost = true
+		l.proxy.countLost()
+	}
+	return fate
 }
 
 // wait holds bytes back as long as the proxy has it; false when the link is closed meanwhile.

@@ -21,8 +21,10 @@ type Proxy struct {
 	delay  time.Duration
 	// passing is closed while bytes pass.
 	passing chan struct{}
-	// losing is how many answers are still to be lost, to requests of at least so many bytes.
+	// losing is how many answers are still to be lost, to requests of at least so many bytes, and fate what becomes of
+	// them.
 	losing, least int
+	fate          fate
 	lost          int
 	closed        bool
 }
@@ -104,10 +106,15 @@ func (p *Proxy) Hold() (release func()) {
 
 // LoseAnswers makes the next n requests of at least so many bytes lose their answers: the request passes, and its
 // connection is cut when the answer comes. 0 ends that.
-func (p *Proxy) LoseAnswers(n, least int) {
+func (p *Proxy) LoseAnswers(n, least int) { p.lose(n, least, cut) }
+
+// SwallowAnswers does the same, but the connection stays: nothing comes over it any more.
+func (p *Proxy) SwallowAnswers(n, least int) { p.lose(n, least, swallowed) }
+
+func (p *Proxy) lose(n, least int, fate fate) {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
-	p.losing, p.least = n, least
+	p.losing, p.least, p.fate = n, least, fate
 }
 
 // Lost returns how many answers were lost.
@@ -166,15 +173,15 @@ func (p *Proxy) serve(client net.Conn) {
 	p.mutex.Unlock()
 }
 
-// loses says whether the answer to a request is to be lost.
-func (p *Proxy) loses(request []byte) bool {
+// decide says what is to become of the answer to a request.
+func (p *Proxy) decide(request []byte) fate {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
 	if p.losing == 0 || len(request) < p.least {
-		return false
+		return passed
 	}
 	p.losing--
-	return true
+	return p.fate
 }
 
 func (p *Proxy) countLost() {

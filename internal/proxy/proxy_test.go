@@ -186,3 +186,18 @@ func TestLostAnswers(t *testing.T) {
 	require.Equal(t, 1, p.Lost())
 	call(t, p).ask(t, "as large, and answered")
 }
+
+func TestSwallowedAnswers(t *testing.T) {
+	server := newEcho(t)
+	p := newProxy(t, server.Addr().String())
+	c := call(t, p)
+	p.SwallowAnswers(1, 10)
+	require.NoError(t, c.say("large enough"))
+	require.NoError(t, c.say("next"))
+	require.Eventually(t, func() bool { return len(server.heard()) == 2 }, 10*time.Second, time.Millisecond)
+	require.NoError(t, c.SetReadDeadline(time.Now().Add(50*time.Millisecond)))
+	_, err := c.hear()
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	require.Equal(t, 1, p.Lost())
+	call(t, p).ask(t, "as large, and answered")
+}

@@ -1,6 +1,8 @@
 package services
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -35,6 +37,33 @@ func (b *Broker) Listener(name string) string { return b.service.Listeners[name]
 // Addr returns the broker's address. It stays the same however often the broker is started.
 func (b *Broker) Addr() string { return b.service.Address }
 
+// Cluster is several brokers of a test's own, and what decides which of them leads what. Each topic has a copy on each
+// broker, and what is acknowledged is on two at least.
+type Cluster struct {
+	Controller *Controller
+	Brokers    []*Broker
+}
+
+// Controller is the process that decides on the leaders of a Cluster.
+type Controller struct{ process }
+
+// NewCluster starts a cluster with as many brokers as there are addresses, at each of which clients are told to find one:
+// that of a proxy in front of it, or an empty one for the broker's own. It ends with the test.
+func NewCluster(t testing.TB, advertised ...string) *Cluster {
+	t.Helper()
+	configs := make([]local.Config, len(advertised))
+	for i, address := range advertised {
+		configs[i].Advertised = address
+	}
+	cluster, err := local.StartCluster(t.Context(), configs)
+	need(t, err)
+	c := &Cluster{Controller: &Controller{own(t, cluster.Controller)}}
+	for _, service := range cluster.Brokers {
+		c.Brokers = append(c.Brokers, &Broker{own(t, service)})
+	}
+	return c
+}
+
 // Server is a Postgres server of a test's own.
 type Server struct{ process }
 
@@ -63,6 +92,14 @@ func (s *Server) NewDatabase() string {
 type process struct {
 	t       testing.TB
 	service *local.Service
+}
+
+// Log returns what the service has printed.
+func (p process) Log() string {
+	p.t.Helper()
+	text, err := os.ReadFile(filepath.Join(p.service.Dir, "log"))
+	require.NoError(p.t, err)
+	return string(text)
 }
 
 func own(t testing.TB, service *local.Service) process {

@@ -91,6 +91,42 @@ func TestPausedServerAnswersNothing(t *testing.T) {
 	require.Equal(t, "1", query(t, server.URL(), "select '1'"))
 }
 
+func TestClusterElectsLeaders(t *testing.T) {
+	t.Parallel()
+	cluster := services.NewCluster(t, "", "", "")
+	topic := services.Name(t)
+	address := cluster.Brokers[0].Addr()
+	createTopic(t, address, topic)
+	want := produceAndRead(t, address, topic, "one")
+
+	first := partitionOf(t, address, topic)
+	require.Len(t, first.ISR, 3)
+	leader := int(first.Leader) - 1
+	cluster.Brokers[leader].Kill()
+	other := cluster.Brokers[(leader+1)%3]
+	want = append(want, "two")
+	require.Equal(t, want, produceAndRead(t, other.Addr(), topic, "two"), "another broker leads")
+
+	cluster.Brokers[leader].Start()
+	want = append(want, "three")
+	require.Equal(t, want, produceAndRead(t, cluster.Brokers[leader].Addr(), topic, "three"))
+}
+
+// partitionOf returns what a broker knows of the only partition of a topic.
+func partitionOf(t *testing.T, address, topic string) kmsg.MetadataResponseTopicPartition {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(address))
+	require.NoError(t, err)
+	defer client.Close()
+	request := kmsg.NewPtrMetadataRequest()
+	wanted := kmsg.NewMetadataRequestTopic()
+	wanted.Topic = &topic
+	request.Topics = append(request.Topics, wanted)
+	answer, err := request.RequestWith(t.Context(), client)
+	require.NoError(t, err)
+	return answer.Topics[0].Partitions[0]
+}
+
 func createTopic(t *testing.T, address, topic string) {
 	t.Helper()
 	client, err := kgo.NewClient(kgo.SeedBrokers(address))
@@ -98,7 +134,7 @@ func createTopic(t *testing.T, address, topic string) {
 	defer client.Close()
 	request := kmsg.NewPtrCreateTopicsRequest()
 	wanted := kmsg.NewCreateTopicsRequestTopic()
-	wanted.Topic, wanted.NumPartitions, wanted.ReplicationFactor = topic, 1, 1
+	wanted.Topic, wanted.NumPartitions, wanted.ReplicationFactor = topic, 1, -1
 	request.Topics = append(request.Topics, wanted)
 	answer, err := request.RequestWith(t.Context(), client)
 	require.NoError(t, err)

@@ -96,6 +96,21 @@ func TestParsePartition(t *testing.T) {
 	}
 }
 
+// FuzzPartitionName reads names of folders.
+func FuzzPartitionName(f *testing.F) {
+	for _, name := range []string{"words-0", "a-b%20c-12", "", "-", "words-", "words--1", "%zz-1", "%2F-2147483647", "a-+1", "..-0"} {
+		f.Add(name)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		topic, partition, err := parsePartition(name)
+		if err != nil {
+			require.Empty(t, topic)
+			require.Zero(t, partition)
+			require.NotContains(t, err.Error(), "\n")
+		}
+	})
+}
+
 func FuzzEachBatch(f *testing.F) {
 	f.Add([]byte{})
 	f.Add(make([]byte, 200))

@@ -54,10 +54,7 @@ func (r *route) look(ctx context.Context, request runtime.KeyedRequest, thorough
 	if err != nil {
 		return 0, false, fmt.Errorf("bounds of topic %s partition %d: %w", request.Topic, request.Partition, err)
 	}
-	from := runtime.Position{TopicPartition: request.TopicPartition, Offset: max(start, request.From)}
-	if request.From >= end {
-		return 0, false, nil
-	}
+	from := runtime.Position{TopicPartition: request.TopicPartition, Offset: max(start, min(end, request.From))}
 	err = log.Batches(ctx, from, func(h runtime.BatchHeader) bool {
 		if found = h.Identity == request.Identity && h.Sequence == request.Sequence; found {
 			offset = h.Offset

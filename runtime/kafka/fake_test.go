@@ -13,6 +13,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -42,6 +43,46 @@ func TestLeadersMove(t *testing.T) {
 		require.EqualValues(t, 10*i, messages[0].Offset)
 		require.EqualValues(t, 10*i+9, messages[9].Offset)
 	}
+}
+
+// TestFormerLeader has one broker know that another leads a partition than the others say: what is not found at these may
+// be there.
+func TestFormerLeader(t *testing.T) {
+	cluster := fake(t, kfake.NumBrokers(3))
+	ctx := withPatience(t)
+	log := connect(t, cluster.ListenAddrs()[0])
+	p := newTopic(ctx, t, log, 1)
+	require.NoError(t, send(ctx, t, log, identityOf(ctx, t, log), batch(p, 0)).Err)
+	headers := func(stop bool) error {
+		return log.Batches(ctx, runtime.Position{TopicPartition: p}, func(runtime.BatchHeader) bool { return !stop })
+	}
+	require.NoError(t, headers(false))
+
+	known := cluster.PartitionInfo(p.Topic, 0)
+	cluster.KeepControl()
+	cluster.ControlKey(int16(kmsg.Metadata), func(request kmsg.Request) (kmsg.Response, error, bool) {
+		if cluster.CurrentNode() != (known.Leader+1)%3 {
+			return nil, nil, false
+		}
+		response := request.ResponseKind().(*kmsg.MetadataResponse)
+		found := kmsg.NewMetadataResponseTopic()
+		found.Topic = &p.Topic
+		found.Partitions = []kmsg.MetadataResponseTopicPartition{{Leader: known.Leader, LeaderEpoch: known.Epoch + 1}}
+		response.Topics = append(response.Topics, found)
+		for id, address := range cluster.ListenAddrs() {
+			broker := kmsg.NewMetadataResponseBroker()
+			host, port, err := net.SplitHostPort(address)
+			require.NoError(t, err)
+			broker.NodeID, broker.Host = int32(id), host
+			number, err := strconv.Atoi(port)
+			require.NoError(t, err)
+			broker.Port = int32(number)
+			response.Brokers = append(response.Brokers, broker)
+		}
+		return response, nil, true
+	})
+	require.ErrorIs(t, headers(false), runtime.ErrUnavailable)
+	require.NoError(t, headers(true), "what is found is there")
 }
 
 // TestCompacted reads a topic whose offsets have gaps.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/IBM/sarama"
 
@@ -67,30 +68,100 @@ func onLeader[T any](l *Log, partition runtime.TopicPartition, request func(*sar
 
 // Batches implements runtime.Log.
 func (l *Log) Batches(ctx context.Context, from runtime.Position, visit func(runtime.BatchHeader) bool) error {
+	epoch, err := await(ctx, l, func() (epoch int32, err error) {
+		_, epoch, err = l.client.LeaderAndEpoch(from.Topic, from.Partition)
+		return epoch, err
+	})
+	if err != nil {
+		return classify(at("leader", from.TopicPartition), err)
+	}
+	whole, err := l.visit(ctx, from, visit)
+	if err != nil || !whole {
+		return err
+	}
+	_, err = await(ctx, l, func() (struct{}, error) { return struct{}{}, l.unsurpassed(from.TopicPartition, epoch) })
+	return classify(at("leader", from.TopicPartition), err)
+}
+
+// unsurpassed fails where any broker knows of a later leader of a partition than that of an epoch. A leader that was cut
+// off from the others, or stood still, goes on to answer for the partition until it hears of its successor, and has not
+// what was appended since.
+func (l *Log) unsurpassed(partition runtime.TopicPartition, epoch int32) error {
+	var addresses []string
+	for _, broker := range l.client.Brokers() {
+		addresses = append(addresses, broker.Addr())
+	}
+	for asked := 0; asked < len(addresses); asked++ {
+		metadata, err := l.metadataOf(addresses[asked], partition.Topic)
+		if err != nil {
+			return err
+		}
+		if latest(metadata, partition) > epoch {
+			if err := l.client.RefreshMetadata(partition.Topic); err != nil {
+				return err
+			}
+			return sarama.ErrFencedLeaderEpoch
+		}
+		for _, broker := range metadata.Brokers {
+			if !slices.Contains(addresses, broker.Addr()) {
+				addresses = append(addresses, broker.Addr())
+			}
+		}
+	}
+	return nil
+}
+
+// metadataOf asks one broker what it knows of a topic, on a connection for this once.
+func (l *Log) metadataOf(address, name string) (*sarama.MetadataResponse, error) {
+	broker := sarama.NewBroker(address)
+	if err := broker.Open(l.settings); err != nil {
+		return nil, err
+	}
+	defer func() { _ = broker.Close() }() // it has answered
+	return broker.GetMetadata(sarama.NewMetadataRequest(l.settings.Version, []string{name}))
+}
+
+// latest returns the epoch of a partition's leader in an answer, -1 where it has none.
+func latest(metadata *sarama.MetadataResponse, partition runtime.TopicPartition) int32 {
+	for _, found := range metadata.Topics {
+		for _, p := range found.Partitions {
+			if found.Name == partition.Topic && p.ID == partition.Partition {
+				return p.LeaderEpoch
+			}
+		}
+	}
+	return -1
+}
+
+// visit calls visit for the headers of a partition, and says whether it came to the end.
+func (l *Log) visit(ctx context.Context, from runtime.Position, visit func(runtime.BatchHeader) bool) (whole bool, err error) {
 	_, end, err := l.Bounds(ctx, from.TopicPartition)
 	if err != nil {
-		return err
+		return false, err
 	}
 	for next, size := from.Offset, int32(mostFetch); ; {
 		found, err := await(ctx, l, func() (*sarama.FetchResponseBlock, error) { return l.headers(from, next, size) })
 		if err != nil {
-			return classify(at("batches", from.TopicPartition), err)
+			return false, classify(at("batches", from.TopicPartition), err)
 		}
 		headers, behind := headersOf(found, next)
 		for _, header := range headers {
-			if header.Offset >= end || !visit(header) {
-				return nil
+			if header.Offset >= end {
+				return true, nil
+			}
+			if !visit(header) {
+				return false, nil
 			}
 		}
 		switch {
 		case max(behind, next) >= end:
-			return nil
+			return true, nil
 		case behind > next:
 			next, size = behind, mostFetch
 		case size < largestFetch: // the batch does not fit, or nothing could be read for now
 			size *= 2
 		default:
-			return fmt.Errorf("%s: nothing to read at %d: %w", at("batches", from.TopicPartition), next, runtime.ErrUnavailable)
+			return false, fmt.Errorf("%s: nothing to read at %d: %w", at("batches", from.TopicPartition), next, runtime.ErrUnavailable)
 		}
 	}
 }

@@ -28,6 +28,8 @@ type member struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	client sarama.ConsumerGroup
+	// coordinator is the client that knows the group's coordinator.
+	coordinator sarama.Client
 	// owning are the calls of own, held how many of them the group still waits for.
 	owning sync.WaitGroup
 	held   atomic.Int32
@@ -51,7 +53,7 @@ func (l *Log) Join(ctx context.Context, group runtime.Group, own func(context.Co
 		return classify("kafka: group "+group.Name, err)
 	}
 	defer func() { _ = coordinator.Close() }() // the member has left
-	m := &member{log: l, group: group, own: own}
+	m := &member{log: l, group: group, own: own, coordinator: coordinator}
 	m.ctx, m.cancel = context.WithCancel(ctx)
 	defer m.cancel()
 	client := &membershipClient{Client: l.client, coordinator: coordinator, settings: l.groupSettings(group, m.assigned)}
@@ -144,8 +146,14 @@ func (m *member) rejoin() {
 			pause = first
 		}
 		m.log.logger.Warn("joining the group again", "group", m.group.Name, "after", pause, "error", plain(err))
-		runtime.Sleep(m.ctx, runtime.WallClock, pause)
+		if !runtime.Sleep(m.ctx, runtime.WallClock, pause) {
+			return
+		}
 		pause = min(most, 2*pause)
+		// By itself the client goes on to ask the coordinator that it knows, which may be gone for good.
+		if err := m.coordinator.RefreshCoordinator(m.group.Name); err != nil {
+			m.log.logger.Warn("looking for the group's coordinator", "group", m.group.Name, "error", plain(err))
+		}
 	}
 }
 

@@ -263,6 +263,19 @@ func (l *Log) Truncate(name string, partition int32, before int64) error {
 	return nil
 }
 
+// Lose takes back the batches of a partition that reach to an offset or beyond, and what is remembered of them, as the
+// election of a leader does that was behind.
+func (l *Log) Lose(name string, partition int32, from int64) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	p, err := l.partition(runtime.TopicPartition{Topic: name, Partition: partition})
+	if err != nil {
+		return err
+	}
+	p.lose(from)
+	return nil
+}
+
 // Remove deletes single records, as compaction does: offsets then have gaps.
 func (l *Log) Remove(name string, partition int32, offsets ...int64) error {
 	l.mu.Lock()

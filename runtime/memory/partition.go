@@ -142,6 +142,30 @@ func (p *partitionLog) truncate(before int64) {
 	p.changed.notify()
 }
 
+func (p *partitionLog) lose(from int64) {
+	lost := func(h runtime.BatchHeader) bool { return h.Offset+int64(h.Records) > from }
+	for _, h := range p.batches {
+		if lost(h) {
+			p.end = min(p.end, h.Offset)
+		}
+	}
+	p.records = slices.DeleteFunc(slices.Clone(p.records), func(r topic.Raw) bool { return r.Offset >= p.end })
+	p.batches = slices.DeleteFunc(p.batches, lost)
+	clear(p.producers)
+	for _, h := range p.batches {
+		if h.Identity.ProducerID < 0 {
+			continue
+		}
+		known := p.producers[h.Identity.ProducerID]
+		if known == nil {
+			known = &producer{epoch: h.Identity.Epoch}
+			p.producers[h.Identity.ProducerID] = known
+		}
+		known.add(h)
+	}
+	p.changed.notify()
+}
+
 // signal wakes whoever waits for a change.
 type signal struct{ changed chan struct{} }
 

@@ -85,10 +85,18 @@ func decision(err error) error {
 		return nil
 	}
 	var certificate *tls.CertificateVerificationError
-	if errors.As(err, &certificate) || strings.Contains(err.Error(), "server refused TLS connection") {
+	if errors.As(err, &certificate) || alerted(err) != nil || strings.Contains(err.Error(), "server refused TLS connection") {
 		return nil
 	}
 	return runtime.ErrUnavailable
+}
+
+// alerted returns the TLS alert by which the server refused to go on, nil where it did not. It has no type of its own.
+func alerted(err error) error {
+	if alert, ok := errors.AsType[*net.OpError](err); ok && alert.Op == "remote error" {
+		return alert.Err
+	}
+	return nil
 }
 
 // passing says whether a server's error may go away by itself.
@@ -141,6 +149,8 @@ func networkReason(err error) string {
 	switch {
 	case errors.As(err, &certificate):
 		return oneLine(certificate.Error())
+	case alerted(err) != nil:
+		return "the server does not take this process's certificate, or that it has none: " + oneLine(alerted(err).Error())
 	case errors.As(err, &call):
 		return call.Err.Error()
 	case errors.As(err, &lookup):

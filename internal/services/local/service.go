@@ -24,6 +24,8 @@ type Config struct {
 	// Listeners are those that a broker has beside PLAINTEXT, each on a free port: protocols such as SASL_SSL by the name
 	// of the listener. What else they need is in Settings.
 	Listeners map[string]string
+	// Advertised is where clients of a broker are told to come, as host:port; empty is where it listens.
+	Advertised string
 	// Detached lets the service live on when this process ends.
 	Detached bool
 }

@@ -1,7 +1,7 @@
 // Command oracle judges what an example program left in Kafka and Postgres: it prints how many outputs are lost, doubled,
-// reordered and wrong, with the keys, and exits with status 1 when there are any, 2 when it can't judge.
+// reordered and wrong, with the keys, and exits with status 1 when there are any, 2 when it can't judge, or has nothing to.
 //
-//	KAFKA_BROKERS=... POSTGRES_URL=... oracle [wordcount | enrich | table]
+//	KAFKA_BROKERS=... POSTGRES_URL=... oracle [wordcount | enrich | table | shop]
 package main
 
 import (
@@ -30,7 +30,7 @@ func judge(ctx context.Context, arguments []string) (status int) {
 	}
 	program := oracle.Programs[name]
 	if program == nil || len(arguments) > 1 {
-		fmt.Fprintln(os.Stderr, "usage: oracle [wordcount | enrich | table]")
+		fmt.Fprintln(os.Stderr, "usage: oracle [wordcount | enrich | table | shop]")
 		return 2
 	}
 	o := oracle.Oracle{Brokers: strings.Split(os.Getenv("KAFKA_BROKERS"), ","), Database: os.Getenv("POSTGRES_URL")}
@@ -41,8 +41,12 @@ func judge(ctx context.Context, arguments []string) (status int) {
 	}
 	for _, of := range slices.Sorted(maps.Keys(reports)) {
 		fmt.Printf("%s: %v\n", of, reports[of])
-		if !reports[of].Clean() {
+		switch {
+		case !reports[of].Clean():
 			status = 1
+		case reports[of].Inputs == 0 && status == 0:
+			fmt.Fprintf(os.Stderr, "oracle: %s: nothing came in\n", of)
+			status = 2
 		}
 	}
 	return status

@@ -1,0 +1,99 @@
+package integration
+
+import (
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kadm"
+)
+
+// brokerSession is when a cluster takes a silent broker for gone, and lets others lead what it led.
+const brokerSession = 3 * time.Second
+
+// amongBrokers are the faults that need several brokers.
+var amongBrokers = []fault{
+	{"a broker stops for longer than its session, then goes on", always(stopBroker)},
+	{"leaders move", always(moveLeaders)},
+	{"clients can't reach one of the brokers", always(cutOff)},
+	{"all brokers but one are away", always(onlyOne)},
+	{"rolling restart of the brokers", always(restartBrokers)},
+	{"the controller is killed, and a broker before it is back", always(killController)},
+}
+
+// stopBroker leaves a broker behind that believes it leads what others lead by now.
+func stopBroker(c *cluster) {
+	b := c.anyLeader()
+	b.Pause()
+	c.wait(brokerSession+time.Second, 2*brokerSession+time.Second)
+	b.Continue()
+}
+
+// moveLeaders gives each partition of each topic, those of the groups included, to the next of its brokers.
+func moveLeaders(c *cluster) {
+	admin := kadm.NewClient(c.client)
+	for range 3 {
+		topics, err := admin.ListTopicsWithInternal(c.t.Context())
+		if err != nil {
+			continue // A broker is still on its way back.
+		}
+		var moves kadm.AlterPartitionAssignmentsReq
+		var all kadm.TopicsSet
+		topics.EachPartition(func(p kadm.PartitionDetail) {
+			moves.Assign(p.Topic, p.Partition, append(p.Replicas[1:len(p.Replicas):len(p.Replicas)], p.Replicas[0]))
+			all.Add(p.Topic, p.Partition)
+		})
+		_, err = admin.AlterPartitionAssignments(c.t.Context(), moves)
+		require.NoError(c.t, err)
+		_, err = admin.ElectLeaders(c.t.Context(), kadm.ElectPreferredReplica, all)
+		require.NoError(c.t, err)
+		c.wait(0, time.Second)
+	}
+}
+
+// cutOff takes a broker away from the clients, not from the other brokers: it goes on to lead, and nobody gets there.
+func cutOff(c *cluster) {
+	b := c.anyLeader()
+	b.proxy.Forward("")
+	b.proxy.Cut()
+	c.wait(time.Second, 6*time.Second)
+	b.proxy.Forward(b.Addr())
+}
+
+// onlyOne leaves one broker, which must not take what only it would have.
+func onlyOne(c *cluster) {
+	last := c.random.IntN(len(c.brokers))
+	for i, b := range c.brokers {
+		switch {
+		case i == last:
+		case c.random.IntN(2) == 0:
+			b.Kill()
+		default:
+			b.Stop()
+		}
+	}
+	c.wait(brokerSession, 2*brokerSession)
+	for i, b := range c.brokers {
+		if i != last {
+			b.Start()
+		}
+	}
+}
+
+func restartBrokers(c *cluster) {
+	for _, b := range c.brokers {
+		b.Stop()
+		b.Start()
+		c.wait(0, time.Second)
+	}
+}
+
+// killController leaves nobody who could say that others lead what a broker led.
+func killController(c *cluster) {
+	c.controller.Kill()
+	b := c.anyLeader()
+	b.Kill()
+	c.wait(0, brokerSession)
+	c.controller.Start()
+	c.wait(0, brokerSession)
+	b.Start()
+}
