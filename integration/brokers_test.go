@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"context"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -12,6 +13,7 @@ const brokerSession = 3 * time.Second
 
 // amongBrokers are the faults that need several brokers.
 var amongBrokers = []fault{
+	{"a broker is gone, and the others go on without it", always(loseBroker)},
 	{"a broker stops for longer than its session, then goes on", always(stopBroker)},
 	{"leaders move", always(moveLeaders)},
 	{"clients can't reach one of the brokers", always(cutOff)},
@@ -20,12 +22,43 @@ var amongBrokers = []fault{
 	{"the controller is killed, and a broker before it is back", always(killController)},
 }
 
+// awaitCopies waits until every broker has everything: until then none of them can be done without.
+func (c *cluster) awaitCopies() {
+	c.t.Helper()
+	c.await("partitions that a broker is behind in, below zero", 0, func() int64 {
+		return c.ask("copies", func(ctx context.Context) (behind int64, err error) {
+			topics, err := kadm.NewClient(c.client).ListTopicsWithInternal(ctx)
+			topics.EachPartition(func(p kadm.PartitionDetail) {
+				if len(p.ISR) < len(p.Replicas) {
+					behind--
+				}
+			})
+			return behind, err
+		})
+	})
+}
+
 // stopBroker leaves a broker behind that believes it leads what others lead by now.
 func stopBroker(c *cluster) {
+	c.awaitCopies()
 	b := c.anyLeader()
 	b.Pause()
-	c.wait(brokerSession+time.Second, 2*brokerSession+time.Second)
+	c.wait(brokerSession+time.Second, 2*brokerSession)
+	c.awaitProgress()
+	// Functions are taken over while the broker does not know yet.
+	i := c.any()
+	i.kill()
 	b.Continue()
+	c.launch(i)
+}
+
+// loseBroker takes a broker away until the others have done what it did.
+func loseBroker(c *cluster) {
+	c.awaitCopies()
+	b := c.anyLeader()
+	b.Kill()
+	c.awaitProgress()
+	b.Start()
 }
 
 // moveLeaders gives each partition of each topic, those of the groups included, to the next of its brokers.

@@ -102,8 +102,8 @@ func scale(c *cluster) {
 	c.resize("wordcount", programs["wordcount"])
 }
 
-// away is how long a broker is: sometimes for longer than the cluster waits until it gives what it led to others.
-func (c *cluster) away() {
+// away lets some time pass in which a broker is away: sometimes it is back before others have noticed.
+func away(c *cluster) {
 	if len(c.brokers) == 1 {
 		c.wait(0, 3*time.Second)
 	} else {
@@ -114,14 +114,14 @@ func (c *cluster) away() {
 func restartBroker(c *cluster) {
 	b := c.anyLeader()
 	b.Stop()
-	c.away()
+	away(c)
 	b.Start()
 }
 
 func killBroker(c *cluster) {
 	b := c.anyLeader()
 	b.Kill()
-	c.away()
+	away(c)
 	b.Start()
 }
 

@@ -18,7 +18,7 @@ import (
 // and makes use of it: the copy is gone, and a broker that was behind leads. What the brokers had acknowledged is lost; the
 // function finds out, sends anew what it still has, says so, and goes on. Its states are right.
 func TestAcknowledgedOutputsAreLost(t *testing.T) {
-	const messages = 60_000
+	const messages = 300_000
 	cluster := services.NewCluster(t, "", "", "")
 	var addresses []string
 	for _, b := range cluster.Brokers {
@@ -36,8 +36,9 @@ func TestAcknowledgedOutputsAreLost(t *testing.T) {
 
 	cluster.Brokers[1].Kill()
 	awaitPartition(t, client, "counts", func(p kadm.PartitionDetail) bool { return len(p.ISR) == 1 })
-	require.NoError(t, <-produceWords(t, client, random, messages))
+	done := produceWords(t, client, random, messages)
 	awaitRecords(t, o, client, p, 5000)
+	// It is in the middle of its work, and has outputs pending.
 	p.kill()
 	had := o.records(t, client, "counts")
 	cluster.Brokers[0].Kill()
@@ -48,6 +49,7 @@ func TestAcknowledgedOutputsAreLost(t *testing.T) {
 	require.Less(t, left, had, "the brokers have lost nothing")
 
 	p = start(t, env, program, "run", "count")
+	require.NoError(t, <-done)
 	awaitLine(t, p, "the log does not have outputs that were sent")
 	table := func() (n int64) {
 		report, err := o.judge().Counts(t.Context(), "words", "counts", "word_count")

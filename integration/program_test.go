@@ -2,6 +2,7 @@ package integration
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -55,9 +56,18 @@ func start(t *testing.T, env []string, program string, args ...string) *process 
 		p.kill()
 		if t.Failed() {
 			t.Logf("%s %v:\n%s", filepath.Base(program), args, p.log.tail())
+			p.keep(t)
 		}
 	})
 	return p
+}
+
+// keep writes all that the program printed where "go test -artifacts" has tests leave such things.
+func (p *process) keep(t *testing.T) {
+	name := fmt.Sprintf("%s-%d.log", filepath.Base(p.command.Path), p.command.Process.Pid)
+	if err := os.WriteFile(filepath.Join(t.ArtifactDir(), name), []byte(p.log.String()), 0o644); err != nil {
+		t.Log(err)
+	}
 }
 
 // run runs a program to its end, which must be a good one.
