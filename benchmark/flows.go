@@ -10,7 +10,6 @@ import (
 	"os"
 	"runtime/pprof"
 	"strconv"
-	"time"
 
 	"github.com/kappaflows/flows/format"
 	"github.com/kappaflows/flows/join"
@@ -178,7 +177,6 @@ func profile(path string) (stop func(), err error) {
 	if err := pprof.StartCPUProfile(file); err != nil {
 		return nil, err
 	}
-	time.AfterFunc(8*time.Second, func() { f, _ := os.Create(path + ".heap"); pprof.WriteHeapProfile(f); f.Close() })
 	return func() {
 		pprof.StopCPUProfile()
 		file.Close()

@@ -37,7 +37,7 @@ func (p *place) start(ctx context.Context, t task) (*program, error) {
 		return nil, err
 	}
 	g := &program{command: exec.CommandContext(ctx, self, taskCommand, string(data)), errors: &strings.Builder{}}
-	g.command.Stderr = io.MultiWriter(g.errors, os.Stderr)
+	g.command.Stderr = g.errors
 	if t.Settings.MemoryLimit > 0 {
 		g.command.Env = append(os.Environ(), fmt.Sprint("GOMEMLIMIT=", t.Settings.MemoryLimit))
 	}

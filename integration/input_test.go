@@ -3,11 +3,13 @@ package integration
 import (
 	"bytes"
 	"crypto/rand"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/kappaflows/flows/internal/services"
@@ -34,6 +36,7 @@ func TestBadInput(t *testing.T) {
 	env := environment(o.brokers, o.database)
 	run(t, env, program, "topics", "create", "--partitions", "1")
 	client := o.client(t, kgo.ProducerBatchMaxBytes(1048588), kgo.ProducerBatchCompression(kgo.NoCompression()))
+	limitRecordBatches(t, client, "counts", largest)
 	p := start(t, env, program, "run", "count")
 	word := []byte("word")
 	large := kgo.RecordHeader{Key: "large", Value: noise(100 << 10)}
@@ -55,7 +58,7 @@ func TestBadInput(t *testing.T) {
 		"no key":                     {Value: word},
 		"no key and no value":        {},
 		"key too long for an index":  {Key: noise(10 << 10), Value: word},
-		"key too long for an output": {Key: noise(largest + 26), Value: nil},
+		"key too long for an output": {Key: noise(largest), Value: nil},
 	}
 	sent := time.Now().Add(-time.Hour).Truncate(time.Second)
 	for i := range counted {
@@ -86,6 +89,16 @@ func TestBadInput(t *testing.T) {
 	for name, n := range left {
 		require.Zero(t, n, name)
 	}
+}
+
+// limitRecordBatches changes how large a record batch a topic takes.
+func limitRecordBatches(t *testing.T, client *kgo.Client, name string, size int) {
+	t.Helper()
+	limit := strconv.Itoa(size)
+	answers, err := kadm.NewClient(client).AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Name: "max.message.bytes", Value: &limit}}, name)
+	require.NoError(t, err)
+	_, err = answers.On(name, func(r *kadm.AlterConfigsResponse) error { return r.Err })
+	require.NoError(t, err)
 }
 
 // whichOf returns the name of the record that a dead letter is of, byte for byte.

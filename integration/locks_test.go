@@ -3,6 +3,7 @@ package integration
 import (
 	"context"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -97,7 +98,7 @@ func serialize(c *cluster) {
 	require.NoError(c.t, err)
 	address.RawQuery += "&default_transaction_isolation=" + url.PathEscape(level)
 	address.Host = c.toDatabase.Addr()
-	c.env = append(usual[:len(usual):len(usual)], "POSTGRES_URL="+address.String())
+	c.env = append(slices.Clip(usual), "POSTGRES_URL="+address.String())
 	restartAll(c)
 	c.awaitProgress()
 	c.session(func(ctx context.Context, connection *pgx.Conn) {

@@ -194,7 +194,7 @@ func (d *desk) send(request *http.Request, key string) (taken bool, err error) {
 	request.Header.Set("Idempotency-Key", key)
 	answer, err := d.client.Do(request)
 	if err != nil {
-		return false, nil //nolint:nilerr // It is asked again.
+		return false, nil // It is asked again.
 	}
 	defer answer.Body.Close()
 	switch answer.StatusCode {

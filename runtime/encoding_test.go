@@ -159,6 +159,7 @@ func TestNoOutletsAreNoBytes(t *testing.T) {
 
 func FuzzPending(f *testing.F) {
 	f.Add([]byte{})
+	f.Add(newBudget(0, 0).pack((&pending{sections: make([]RecordBatch, packedFrom)}).append(nil)))
 	f.Add((&pending{ordinal: 7, identity: Identity{ProducerID: 4, Epoch: 2}, sections: []RecordBatch{{
 		TopicPartition: TopicPartition{Topic: "counts", Partition: 3}, Sequence: maxSequence, Records: Encode(
 			Output{Key: []byte("a"), Value: nil, Timestamp: 5, Headers: topic.Headers{{Key: "h", Value: []byte{}}}}, Output{Value: []byte("1")},

@@ -57,7 +57,7 @@ func TestRecordsAreKafkas(t *testing.T) {
 			require.Equal(t, outputs[i].Timestamp, records.FirstTimestamp+record.TimestampDelta64)
 			require.Len(t, record.Headers, len(outputs[i].Headers))
 			for at, h := range record.Headers {
-				require.Equal(t, outputs[i].Headers[at], topic.Header{Key: h.Key, Value: h.Value})
+				require.Equal(t, topic.Header{Key: h.Key, Value: h.Value}, outputs[i].Headers[at])
 			}
 		}
 		require.Empty(t, rest)

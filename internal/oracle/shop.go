@@ -11,7 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// What the messages of the shop look like to somebody else. ShopOrder is what is ordered.
+// ShopOrder is what is ordered. This is what the messages of the shop look like to somebody else.
 type ShopOrder struct {
 	ID       string     `json:"id"`
 	Customer string     `json:"customer"`

@@ -119,9 +119,13 @@ func TestShop(t *testing.T) {
 	broken := &kgo.Record{Topic: "payments", Key: []byte("9"), Value: []byte("{"), Timestamp: then, Headers: []kgo.RecordHeader{{Key: "from", Value: []byte{0}}}}
 	dead := func() *kgo.Record {
 		r := *broken
-		r.Topic, r.Headers = "sell.payments.dead-letter", append([]kgo.RecordHeader{{Key: "flows-function", Value: []byte("sell.payments")},
-			{Key: "flows-topic", Value: []byte("payments")}, {Key: "flows-partition", Value: []byte("0")},
-			{Key: "flows-offset", Value: []byte("1")}, {Key: "flows-reason", Value: []byte("half")}}, broken.Headers...)
+		r.Topic, r.Headers = "sell.payments.dead-letter", append([]kgo.RecordHeader{
+			{Key: "flows-function", Value: []byte("sell.payments")},
+			{Key: "flows-topic", Value: []byte("payments")},
+			{Key: "flows-partition", Value: []byte("0")},
+			{Key: "flows-offset", Value: []byte("1")},
+			{Key: "flows-reason", Value: []byte("half")},
+		}, broken.Headers...)
 		return &r
 	}
 

@@ -84,11 +84,16 @@ func decision(err error) error {
 		}
 		return nil
 	}
-	var certificate *tls.CertificateVerificationError
-	if errors.As(err, &certificate) || alerted(err) != nil || strings.Contains(err.Error(), "server refused TLS connection") {
+	if refusedTLS(err) {
 		return nil
 	}
 	return runtime.ErrUnavailable
+}
+
+// refusedTLS says whether the two do not trust each other, or one of them does not speak TLS.
+func refusedTLS(err error) bool {
+	_, certificate := errors.AsType[*tls.CertificateVerificationError](err)
+	return certificate || alerted(err) != nil || strings.Contains(err.Error(), "server refused TLS connection")
 }
 
 // alerted returns the TLS alert by which the server refused to go on, nil where it did not. It has no type of its own.
