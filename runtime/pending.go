@@ -62,24 +62,23 @@ const (
 	// packedFrom is the size from which pending outputs are compressed. Postgres takes ten times as long to write a byte as
 	// it takes to compress one.
 	packedFrom = 2 << 10
-	// unpackedMost bounds what is made of compressed bytes.
-	unpackedMost = 256 << 20
+	// packedMost is the size up to which they are: it bounds what is made of compressed bytes when they are read.
+	packedMost = 256 << 20
 )
 
 // pack compresses the encoding of pending outputs where that is worth it; else packed is nil.
 func (b *budget) pack(data []byte) (packed []byte) {
-	if len(data) < packedFrom {
+	if len(data) < packedFrom || len(data) > packedMost {
 		return nil
 	}
-	most := 1 + s2.MaxEncodedLen(len(data))
-	space := b.take(most)[:most]
-	space[0] = packedVersion
-	packed = space[:1+len(s2.Encode(space[1:], data))]
-	if len(packed) > len(data)-len(data)/8 {
-		b.give(space)
+	scratch := b.take(s2.MaxEncodedLen(len(data)))
+	defer b.give(scratch)
+	encoded := s2.Encode(scratch[:cap(scratch)], data)
+	if len(encoded) > len(data)-len(data)/8 {
 		return nil
 	}
-	return packed
+	// It stays for as long as a commit takes, so it gets no more space than it needs.
+	return append(append(make([]byte, 0, 1+len(encoded)), packedVersion), encoded...)
 }
 
 // unpack returns what pack was given, and what it did not compress as it is.
@@ -88,7 +87,7 @@ func unpack(data []byte) ([]byte, error) {
 		return data, nil
 	}
 	size, err := s2.DecodedLen(data[1:])
-	if err == nil && size > unpackedMost {
+	if err == nil && size > packedMost {
 		err = errors.New("too large")
 	}
 	if err != nil {
