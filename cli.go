@@ -45,6 +45,8 @@ type globalFlags struct {
 	HTTPAddr     string   `group:"global" name:"http-addr" env:"HTTP_ADDR" placeholder:"HOST:PORT" help:"Where to answer /live, /ready, /metrics and /topology; :8080 by default, 127.0.0.1:8080 when embedded, 'off' for nowhere."`
 	DebugAddr    string   `group:"global" env:"DEBUG_ADDR" placeholder:"HOST:PORT" help:"Where to serve profiles of the process, under /debug/pprof/; a loopback address. Nowhere unless set."`
 	DataDir      string   `group:"global" env:"DATA_DIR" placeholder:"DIR" help:"Where the embedded log and store keep their data; without it they keep nothing."`
+	BufferBytes  string   `group:"global" env:"BUFFER_BYTES" placeholder:"SIZE" help:"How much the process holds of messages that are on their way, at most, such as 64MiB; 256MiB unless set."`
+	CacheBytes   string   `group:"global" env:"CACHE_BYTES" placeholder:"SIZE" help:"How much the process keeps of states in memory, at most; 256MiB unless set."`
 	LogLevel     logLevel `group:"global" env:"LOG_LEVEL" default:"info" placeholder:"LEVEL" help:"Least severe messages to log, on the standard error: debug, info, warn or error."`
 	LogFormat    string   `group:"global" env:"LOG_FORMAT" default:"auto" enum:"auto,text,json" help:"How to log: text, json, or auto: in colours on a terminal, text elsewhere."`
 }
@@ -76,6 +78,10 @@ func (g *globalFlags) lookup(name string) (string, bool) {
 		value = g.DebugAddr
 	case "DATA_DIR":
 		value = g.DataDir
+	case "BUFFER_BYTES":
+		value = g.BufferBytes
+	case "CACHE_BYTES":
+		value = g.CacheBytes
 	default:
 		return os.LookupEnv(name)
 	}

@@ -257,6 +257,24 @@ func TestFlagsDecideOverTheEnvironment(t *testing.T) {
 	require.Equal(t, "off", got.HTTPAddr)
 }
 
+func TestSizesAreRead(t *testing.T) {
+	lookup := func(buffers, caches string) func(string) (string, bool) {
+		return func(name string) (string, bool) {
+			value := map[string]string{"BUFFER_BYTES": buffers, "CACHE_BYTES": caches}[name]
+			return value, value != ""
+		}
+	}
+	got, err := flows.FromEnvironment(lookup("64MiB", "1048576"))
+	require.NoError(t, err)
+	require.Equal(t, 64<<20, got.BufferBytes)
+	require.Equal(t, 1<<20, got.CacheBytes)
+	_, err = flows.FromEnvironment(lookup("much", "1KiB"))
+	require.EqualError(t, err, "BUFFER_BYTES=\"much\" is no size from 1 MiB to 1 TiB; 256MiB is one\nCACHE_BYTES=\"1KiB\" is no size from 1 MiB to 1 TiB; 256MiB is one")
+	_, err = flows.FromEnvironment(lookup("2TiB", "-1"))
+	require.ErrorContains(t, err, "BUFFER_BYTES")
+	require.ErrorContains(t, err, "CACHE_BYTES")
+}
+
 func TestSettingsThatContradictEachOther(t *testing.T) {
 	t.Setenv("KAFKA_BROKERS", "")
 	var out, problems syncBuffer

@@ -24,7 +24,10 @@ func (c *deployFlags) app(in *Invocation) (deploy.App, error) {
 	if err != nil {
 		return deploy.App{}, err
 	}
-	app := deploy.App{Name: c.Name, Image: c.Image, Functions: functions, Replicas: c.Replicas, Partitions: c.Partitions}
+	app := deploy.App{
+		Name: c.Name, Image: c.Image, Functions: functions, Replicas: c.Replicas, Partitions: c.Partitions,
+		BufferBytes: in.Settings.BufferBytes, CacheBytes: in.Settings.CacheBytes,
+	}
 	if app.Name == "" {
 		app.Name = programName()
 	}

@@ -75,6 +75,7 @@ func (i *Instance) open(ctx context.Context, open opener) (err error) {
 	i.metrics = metrics.New(metrics.Config{Status: i.Status})
 	i.engine = runtime.New(runtime.Config{
 		Functions: i.functions, Log: i.drivers.log, Store: i.drivers.store, Observer: i.metrics, Logger: i.settings.Logger,
+		BufferBytes: i.settings.BufferBytes, CacheBytes: i.settings.CacheBytes,
 	})
 	return i.openRoutes()
 }

@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/dustin/go-humanize"
+
 	"github.com/kappaflows/flows/runtime/kafka"
 	"github.com/kappaflows/flows/runtime/postgres"
 )
@@ -27,6 +29,10 @@ type Settings struct {
 	// DebugAddr, where set, is where the process serves profiles of itself under /debug/pprof/. Only an address that no
 	// other machine can reach is taken, such as "127.0.0.1:6060".
 	DebugAddr string
+	// BufferBytes bounds what all partitions of the process together hold of messages and outputs that are on their way, and
+	// CacheBytes what they keep of states; 0 is 256 MiB each. Partitions share them, see runtime.Config. A process takes up to
+	// about twice as much, see "How much memory a process takes" in docs/operations.md.
+	BufferBytes, CacheBytes int
 	// Functions are the names of the functions to run; none is all.
 	Functions []string
 	// Logger gets what the app has to say; nil discards it.
@@ -42,7 +48,8 @@ const (
 )
 
 // FromEnvironment reads settings from environment variables: KAFKA_BROKERS and the TLS and SASL settings beside it (see
-// kafka.FromEnvironment), POSTGRES_URL, HTTP_ADDR, DEBUG_ADDR and DATA_DIR. lookup is os.LookupEnv or one like it.
+// kafka.FromEnvironment), POSTGRES_URL, HTTP_ADDR, DEBUG_ADDR, DATA_DIR, and BUFFER_BYTES and CACHE_BYTES, which are sizes
+// such as 64MiB. lookup is os.LookupEnv or one like it.
 func FromEnvironment(lookup func(string) (string, bool)) (Settings, error) {
 	value := func(name string) string {
 		text, _ := lookup(name)
@@ -54,12 +61,26 @@ func FromEnvironment(lookup func(string) (string, bool)) (Settings, error) {
 		HTTPAddr:  value("HTTP_ADDR"),
 		DebugAddr: value("DEBUG_ADDR"),
 	}
-	if value("KAFKA_BROKERS") == "" {
-		return settings, nil
+	var problems [3]error
+	settings.BufferBytes, problems[0] = byteSize("BUFFER_BYTES", value("BUFFER_BYTES"))
+	settings.CacheBytes, problems[1] = byteSize("CACHE_BYTES", value("CACHE_BYTES"))
+	if value("KAFKA_BROKERS") != "" {
+		settings.Kafka, problems[2] = kafka.FromEnvironment(lookup)
 	}
-	var err error
-	settings.Kafka, err = kafka.FromEnvironment(lookup)
-	return settings, err
+	return settings, errors.Join(problems[:]...)
+}
+
+// byteSize reads how many bytes a setting is; none is 0.
+func byteSize(name, text string) (int, error) {
+	const least, most = 1 << 20, 1 << 40
+	if text == "" {
+		return 0, nil
+	}
+	n, err := humanize.ParseBytes(text)
+	if err != nil || n < least || n > most {
+		return 0, fmt.Errorf("%s=%q is no size from 1 MiB to 1 TiB; 256MiB is one", name, text)
+	}
+	return int(n), nil
 }
 
 // Embedded says whether the settings mean the log and the store inside the process.

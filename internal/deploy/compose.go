@@ -185,7 +185,9 @@ func (c Compose) function(f *runtime.Function) object {
 	memory := c.memoryMiB(f)
 	environment := made["environment"].(object)
 	environment["HTTP_ADDR"] = ":" + strconv.Itoa(httpPort)
-	environment["GOMEMLIMIT"] = goMemoryLimit(memory)
+	for name, value := range c.bounds(memory) {
+		environment[name] = value
+	}
 	depends := object{topicsService: object{"condition": "service_completed_successfully"}}
 	if needsStore(f) {
 		depends[migrateService] = object{"condition": "service_completed_successfully"}

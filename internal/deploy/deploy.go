@@ -7,6 +7,7 @@ package deploy
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -32,6 +33,8 @@ type App struct {
 	Replicas int
 	// Partitions is how many partitions topics get whose declaration leaves that open; 0 is 4.
 	Partitions int32
+	// BufferBytes and CacheBytes are what bounds the memory of each process, see runtime.Config; 0 is its default.
+	BufferBytes, CacheBytes int
 }
 
 const (
@@ -108,19 +111,33 @@ func (a App) replicas(f *runtime.Function) int {
 	return a.Replicas
 }
 
-// memoryMiB returns what a container of a function may need at most, in MiB: the program itself, what all partitions share,
-// and for each partition that falls to it what the function's options ask for besides.
+// memoryMiB returns what a container of a function may need at most, in MiB: the program and what drivers hold of what is on
+// its way, what all partitions share, and for each partition that falls to it what the function's options ask for besides.
 func (a App) memoryMiB(f *runtime.Function) int {
-	const base, step, batches = 128, 64, 6
-	held, caches := runtime.DefaultBufferBytes, 0
+	const base, step, batches = 256, 64, 6
+	held, caches := 0, 0
+	if len(f.Inputs) > 0 {
+		held = cmp.Or(a.BufferBytes, runtime.DefaultBufferBytes)
+	}
 	for _, part := range withParts(f) {
 		options, partitions := part.Options, ceiling(int(a.widest(part)), a.replicas(f))
 		held += partitions * (options.QueueBytes + batches*options.BatchBytes + options.CacheBytes)
 		if part.State != nil && options.CacheBytes == 0 {
-			caches = runtime.DefaultCacheBytes
+			caches = cmp.Or(a.CacheBytes, runtime.DefaultCacheBytes)
 		}
 	}
 	return ceiling(base+ceiling(held+caches, 1<<20), step) * step
+}
+
+// bounds are the settings of a function's container that bound its memory.
+func (a App) bounds(memory int) map[string]string {
+	set := map[string]string{"GOMEMLIMIT": goMemoryLimit(memory)}
+	for name, bytes := range map[string]int{"BUFFER_BYTES": a.BufferBytes, "CACHE_BYTES": a.CacheBytes} {
+		if bytes > 0 {
+			set[name] = strconv.Itoa(bytes)
+		}
+	}
+	return set
 }
 
 func ceiling(a, b int) int { return (a + b - 1) / b }

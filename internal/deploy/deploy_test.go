@@ -57,7 +57,8 @@ func TestGolden(t *testing.T) {
 		"compose-services.yaml": compose(func(c *deploy.Compose) {
 			c.Services, c.Build, c.BuildArgs = true, ".", map[string]string{"EXAMPLE": "shop", "PRICE": "$5"}
 		}),
-		"kubernetes.yaml": kubernetes(func(*deploy.Kubernetes) {}),
+		"kubernetes.yaml":       kubernetes(func(*deploy.Kubernetes) {}),
+		"kubernetes-small.yaml": kubernetes(func(k *deploy.Kubernetes) { k.BufferBytes, k.CacheBytes = 32<<20, 16<<20 }),
 		"kubernetes-hpa.yaml": kubernetes(func(k *deploy.Kubernetes) {
 			k.Autoscale, k.Namespace, k.Secret, k.Replicas = deploy.HorizontalPodAutoscaler, "shop", "database", 0
 		}),

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -222,9 +223,12 @@ func rollingUpdate(f *runtime.Function) object {
 func (k Kubernetes) functionContainer(f *runtime.Function) object {
 	made := k.container("function", needsStore(f), "run", f.Name)
 	memory := k.memoryMiB(f)
-	made["env"] = append(made["env"].([]object),
-		object{"name": "HTTP_ADDR", "value": ":" + strconv.Itoa(httpPort)},
-		object{"name": "GOMEMLIMIT", "value": goMemoryLimit(memory)})
+	environment := append(made["env"].([]object), object{"name": "HTTP_ADDR", "value": ":" + strconv.Itoa(httpPort)})
+	bounds := k.bounds(memory)
+	for _, name := range slices.Sorted(maps.Keys(bounds)) {
+		environment = append(environment, object{"name": name, "value": bounds[name]})
+	}
+	made["env"] = environment
 	probe := func(path string, more object) object {
 		made := object{"httpGet": object{"path": path, "port": "http"}, "periodSeconds": 5, "timeoutSeconds": 5}
 		maps.Copy(made, more)
