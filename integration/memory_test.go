@@ -19,10 +19,10 @@ import (
 )
 
 // knobs are what bounds the memory of the program under test, in bytes.
-type knobs struct{ batch, queue, cache int }
+type knobs struct{ buffers, caches int }
 
 func (k knobs) env() []string {
-	return []string{fmt.Sprint("BATCH_BYTES=", k.batch), fmt.Sprint("QUEUE_BYTES=", k.queue), fmt.Sprint("CACHE_BYTES=", k.cache)}
+	return []string{fmt.Sprint("BUFFER_BYTES=", k.buffers), fmt.Sprint("CACHE_BYTES=", k.caches)}
 }
 
 // most is how much memory a process may take that runs one function over some partitions of messages up to a size, in bytes:
@@ -30,13 +30,11 @@ func (k knobs) env() []string {
 func (k knobs) most(partitions, message int) int {
 	const (
 		program = 64 << 20 // What it takes without work, and more.
-		fetched = 1 << 20
-		batches = 6 // Computed, committed, and up to four that are sent.
-		forms   = 3 // A batch's outputs as records, as pending, and as requests.
-		rubbish = 2 // Go collects it when there is as much of it as is in use.
+		inEach  = 10       // Those of a partition, each of which may be exceeded by one message.
+		forms   = 2        // As they are, and as drivers send them.
+		rubbish = 2        // Go collects it when there is as much of it as is in use.
 	)
-	partition := k.queue + min(fetched, k.queue/2) + message + k.cache + batches*forms*(k.batch+message)
-	return program + rubbish*partitions*partition
+	return program + rubbish*(forms*(k.buffers+partitions*inEach*message)+k.caches)
 }
 
 // bounded is the program whose memory is measured, with a broker behind a gate and a database.
@@ -51,7 +49,7 @@ type bounded struct {
 }
 
 // The input is far more than what the knobs let the program have.
-var smallKnobs = knobs{batch: 256 << 10, queue: 1 << 20, cache: 1 << 20}
+var smallKnobs = knobs{buffers: 8 << 20, caches: 2 << 20}
 
 const boundedPartitions = 4
 

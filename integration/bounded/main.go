@@ -1,15 +1,11 @@
-// Command bounded is run by the test of memory: functions whose knobs come from the environment.
+// Command bounded is run by the test of memory: functions of messages that are as large as they can be.
 package main
 
 import (
 	"context"
-	"fmt"
-	"os"
-	"strconv"
 
 	"github.com/kappaflows/flows"
 	"github.com/kappaflows/flows/format"
-	"github.com/kappaflows/flows/runtime"
 	"github.com/kappaflows/flows/stateful"
 	"github.com/kappaflows/flows/stateless"
 	"github.com/kappaflows/flows/topic"
@@ -32,20 +28,10 @@ func copyOf(_ context.Context, m topic.Message[string, []byte]) (topic.Records, 
 }
 
 func main() {
-	options := runtime.Options{BatchBytes: knob("BATCH_BYTES"), QueueBytes: knob("QUEUE_BYTES"), CacheBytes: knob("CACHE_BYTES")}
 	flows.Main(
 		stateful.Config[string, []byte, int64]{
-			Name: "count", Input: lines, Outputs: topic.List{counts}, State: format.Int64(), Table: "line_count", Function: count, Options: options,
+			Name: "count", Input: lines, Outputs: topic.List{counts}, State: format.Int64(), Table: "line_count", Function: count,
 		},
-		stateless.Config[string, []byte]{Name: "copy", Input: bulk, Outputs: topic.List{copies}, Function: copyOf, Options: options},
+		stateless.Config[string, []byte]{Name: "copy", Input: bulk, Outputs: topic.List{copies}, Function: copyOf},
 	)
-}
-
-func knob(name string) int {
-	n, err := strconv.Atoi(os.Getenv(name))
-	if err != nil {
-		fmt.Fprintln(os.Stderr, name, err)
-		os.Exit(2)
-	}
-	return n
 }
