@@ -1,9 +1,6 @@
 package runtime
 
-import (
-	"sync"
-	"sync/atomic"
-)
+import "sync/atomic"
 
 // Defaults of Config's bounds on memory.
 const (
@@ -17,8 +14,7 @@ type budget struct {
 	buffers, caches int
 	// holding is the sum of the partitions' weights, and caching the number of those of functions with states.
 	holding, caching atomic.Int64
-	// spaces are []byte for whoever needs some next, in whatever partition.
-	spaces sync.Pool
+	spaces           spaces
 }
 
 const (
@@ -69,20 +65,6 @@ func (b *budget) buffer(weight int) int {
 
 // cache is what the cache of a partition may hold now, in bytes.
 func (b *budget) cache() int { return max(leastCache, b.caches/int(max(1, b.caching.Load()))) }
-
-// take returns an empty slice with room for n bytes, give takes back one that is not used any more.
-func (b *budget) take(n int) []byte {
-	if space, ok := b.spaces.Get().(*[]byte); ok && cap(*space) >= n {
-		return (*space)[:0]
-	}
-	return make([]byte, 0, n)
-}
-
-func (b *budget) give(space []byte) {
-	if cap(space) > 0 {
-		b.spaces.Put(&space)
-	}
-}
 
 // limits are the bounds of one partition: what its function's options say, and else its share of the budget.
 type limits struct {

@@ -158,7 +158,7 @@ func (p *pipeline) succeeded(b *batch) {
 func (p *pipeline) release(b *batch) {
 	of := b.effects
 	b.effects = nil
-	p.limits.budget.give(of.states)
+	p.limits.budget.spaces.give(of.states)
 	of.states, b.packed = nil, nil
 	select {
 	case p.effects <- of:
@@ -171,7 +171,7 @@ func (p *pipeline) entry(b *batch) *Commit {
 	// In this order: when the offset of a batch is in the checkpoint, what was sent before that batch is pending no more.
 	offsets := p.takeOffsets()
 	if b != nil && b.packed == nil {
-		b.packed = p.limits.budget.pack(b.pending)
+		b.packed = p.limits.budget.spaces.pack(b.pending)
 	}
 	return p.ledger.commit(b, p.acked.Load(), offsets)
 }

@@ -77,14 +77,14 @@ func TestPendingIsReadAsItWasWritten(t *testing.T) {
 }
 
 func TestCompressedPendingIsReadAsItWasWritten(t *testing.T) {
-	budget := newBudget(0, 0)
+	space := new(spaces)
 	rapid.Check(t, func(t *rapid.T) {
 		p := drawPending(t)
 		for range rapid.IntRange(0, 300).Draw(t, "more") {
 			p.sections = append(p.sections, RecordBatch{TopicPartition: TopicPartition{Topic: "counts"}})
 		}
 		data := p.append(nil)
-		packed := budget.pack(data)
+		packed := space.pack(data)
 		if len(data) < packedFrom {
 			require.Nil(t, packed)
 			return
@@ -102,7 +102,7 @@ func TestPendingThatCannotBeCompressedStaysAsItIs(t *testing.T) {
 	noise := make([]byte, 4*packedFrom)
 	_, err := rand.Read(noise)
 	require.NoError(t, err)
-	require.Nil(t, newBudget(0, 0).pack(noise))
+	require.Nil(t, new(spaces).pack(noise))
 }
 
 func TestPendingIsReadInOrderWhateverTheSlots(t *testing.T) {
@@ -158,7 +158,7 @@ func TestNoOutletsAreNoBytes(t *testing.T) {
 
 func FuzzPending(f *testing.F) {
 	f.Add([]byte{})
-	f.Add(newBudget(0, 0).pack((&pending{sections: make([]RecordBatch, packedFrom)}).append(nil)))
+	f.Add(new(spaces).pack((&pending{sections: make([]RecordBatch, packedFrom)}).append(nil)))
 	f.Add((&pending{ordinal: 7, identity: Identity{ProducerID: 4, Epoch: 2}, sections: []RecordBatch{{
 		TopicPartition: TopicPartition{Topic: "counts", Partition: 3}, Sequence: maxSequence, Records: Encode(
 			Output{Key: []byte("a"), Value: nil, Timestamp: 5, Headers: topic.Headers{{Key: "h", Value: []byte{}}}}, Output{Value: []byte("1")},

@@ -41,7 +41,7 @@ func NewHotPath(f *Function, messages []topic.Raw) *HotPath {
 // Batch computes a batch and the commit of it.
 func (h *HotPath) Batch() {
 	h.processor.router.reclaim(h.batch)
-	h.processor.limits.budget.give(h.batch.states)
+	h.processor.limits.budget.spaces.give(h.batch.states)
 	h.batch.reset(h.batch.ordinal+1, nil)
 	if _, failed, err := h.processor.run(context.Background(), nil, h.batch, h.messages, h.identity); failed != nil || err != nil {
 		panic("the hot path failed")

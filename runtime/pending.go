@@ -67,12 +67,12 @@ const (
 )
 
 // pack compresses the encoding of pending outputs where that is worth it; else packed is nil.
-func (b *budget) pack(data []byte) (packed []byte) {
+func (s *spaces) pack(data []byte) (packed []byte) {
 	if len(data) < packedFrom || len(data) > packedMost {
 		return nil
 	}
-	scratch := b.take(s2.MaxEncodedLen(len(data)))
-	defer b.give(scratch)
+	scratch := s.take(s2.MaxEncodedLen(len(data)))
+	defer s.give(scratch)
 	encoded := s2.Encode(scratch[:cap(scratch)], data)
 	if len(encoded) > len(data)-len(data)/8 {
 		return nil

@@ -32,6 +32,8 @@ type processor struct {
 	durable bool
 	entries []*entry
 	missing []string
+	// statesSize is how many bytes the states of the last batch took.
+	statesSize int
 	// late says that the batch has taken its time. Asking a timer's channel instead costs more than most functions.
 	late atomic.Bool
 	// at is the index of the message that the function is being applied to, or was last, for when it or a format panics.
@@ -274,10 +276,11 @@ func (p *processor) discardOne(b *batch, message *topic.Raw, action Action, atte
 // encode makes the bytes that the store gets.
 func (p *processor) encode(b *batch, messages []topic.Raw, identity Identity) *failedAt {
 	if p.function.State != nil {
-		b.states = p.limits.budget.take(0)
+		b.states = p.limits.budget.spaces.take(withMargin(p.statesSize))
 		if err := b.encodeStates(p.function.State, p.cache, newStamp(p.random)); err != nil {
 			return blame(err, messages)
 		}
+		p.statesSize = len(b.states)
 	}
 	b.outputs.identity = identity
 	if p.durable && len(b.outputs.sections) > 0 {

@@ -34,6 +34,8 @@ type door struct {
 	// batch is the ordinal of the batch that section belongs to.
 	batch   int64
 	section int
+	// filled is how many bytes were put into it: about as many as the next one will take.
+	filled int
 }
 
 // newRouter asks the log about the function's output topics and goes on with the sequences of the checkpoint.
@@ -135,7 +137,8 @@ func (r *router) through(d *door, b *batch, output *Output, limit int) (size int
 	var none Records
 	body := none.body(output)
 	if size = recordSize(body); size <= limit {
-		d.batch, d.section = b.ordinal, b.section(d.partition, d.next, r.budget.take(0))
+		d.batch, d.section = b.ordinal, b.section(d.partition, d.next, r.budget.spaces.take(withMargin(d.filled)))
+		d.filled = 0
 		d.add(b, &b.outputs.sections[d.section].Records, output, body)
 	}
 	return size
@@ -146,18 +149,20 @@ func (d *door) add(b *batch, records *Records, output *Output, body int) {
 	records.append(output, body)
 	d.next = advance(d.next, 1)
 	b.stats.Out++
-	b.stats.OutBytes += len(records.Bytes) - before
+	more := len(records.Bytes) - before
+	d.filled += more
+	b.stats.OutBytes += more
 }
 
 // keep encodes a batch's outputs as pending. From then on their records are parts of that, and the space that they were in
 // is free.
 func (r *router) keep(b *batch) {
-	buf := b.outputs.appendHead(r.budget.take(b.outputs.bound()))
+	buf := b.outputs.appendHead(r.budget.spaces.take(b.outputs.bound()))
 	for i := range b.outputs.sections {
 		buf = appendSection(buf, &b.outputs.sections[i])
 		records := &b.outputs.sections[i].Records
 		start := len(buf) - len(records.Bytes)
-		r.budget.give(records.Bytes)
+		r.budget.spaces.give(records.Bytes)
 		records.Bytes = buf[start:len(buf):len(buf)]
 	}
 	b.pending = buf
@@ -166,10 +171,10 @@ func (r *router) keep(b *batch) {
 // reclaim takes back the space of a batch's outputs, which nobody needs any more.
 func (r *router) reclaim(b *batch) {
 	if b.pending != nil {
-		r.budget.give(b.pending)
+		r.budget.spaces.give(b.pending)
 	} else {
 		for i := range b.outputs.sections {
-			r.budget.give(b.outputs.sections[i].Records.Bytes)
+			r.budget.spaces.give(b.outputs.sections[i].Records.Bytes)
 		}
 	}
 	b.pending, b.outputs.sections = nil, b.outputs.sections[:0]
