@@ -74,8 +74,8 @@ func workPadded(ctx context.Context, t task, tell func(event)) error {
 }
 
 func workMap(ctx context.Context, t task, tell func(event)) error {
-	in := topic.New(t.Inputs[0], format.Bytes(), format.Bytes())
-	out := topic.New(t.Outputs[0], format.Bytes(), format.Bytes())
+	in := topic.New(t.Inputs[0], format.Borrowed(), format.Borrowed())
+	out := topic.New(t.Outputs[0], format.Borrowed(), format.Borrowed())
 	options := t.options()
 	if t.AtLeastOnce {
 		options.Delivery = runtime.AtLeastOnce

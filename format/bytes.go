@@ -28,6 +28,19 @@ func (binary) Show(value []byte) string {
 	return strconv.Quote(string(value))
 }
 
+// Borrowed is Bytes without a copy, for functions without a state that pass on most of what they read: what a function gets
+// are the message's own bytes. It must not change them, as the message may be tried again or kept as a dead letter, and what
+// it keeps of them keeps everything that was fetched with them in memory. A record that is made of borrowed bytes takes
+// them when the function returns; until then they must stay as they are. Functions with states and joins refuse topics of
+// this format as their inputs.
+func Borrowed() Format[[]byte] { return borrowed{} }
+
+type borrowed struct{ binary }
+
+func (borrowed) Decode(data []byte) ([]byte, error) { return data[:len(data):len(data)], nil }
+
+func (borrowed) Borrow(value []byte) []byte { return value }
+
 // None is the format of keys that a topic does not have: they are always null. Decode refuses bytes, so that a topic
 // that turns out to have keys is noticed; read such a topic with Bytes.
 func None() Format[struct{}] { return none{} }

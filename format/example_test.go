@@ -66,6 +66,14 @@ func ExampleBytes() {
 	// Output: true false
 }
 
+// A filter that looks into bytes and hands them on needs no copy of them.
+func ExampleBorrowed() {
+	message := []byte("tea")
+	value, _ := format.Borrowed().Decode(message)
+	fmt.Println(&value[0] == &message[0])
+	// Output: true
+}
+
 func ExampleNone() {
 	_, err := format.None().Decode([]byte("a key"))
 	fmt.Println(err)

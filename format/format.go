@@ -29,8 +29,8 @@ type Format[T any] interface {
 	// Append appends the encoding of value to dst and returns the extended slice, or an error where the value has no
 	// encoding. dst is left as it was up to its length either way.
 	Append(dst []byte, value T) ([]byte, error)
-	// Decode reads one value from data, which is nil for a null key. It must not keep data, which is used again after
-	// it returns. Where it returns an error, the value is the zero one.
+	// Decode reads one value from data, which is nil for a null key. Unless the format is a Borrower it must not keep data,
+	// which is used again after it returns. Where it returns an error, the value is the zero one.
 	Decode(data []byte) (T, error)
 	// Show renders a value for people, on one line.
 	Show(value T) string
@@ -39,6 +39,18 @@ type Format[T any] interface {
 // Nullable is what a format also implements when some of its values stand for Kafka's null, which has no bytes at all:
 // a null key, or a null value (a tombstone). Bytes does, for a nil slice; Protobuf, for a nil message; None, always.
 type Nullable[T any] interface{ IsNull(value T) bool }
+
+// Borrower is what a format also implements whose values are their own encoding and whose Decode copies nothing. Borrowed is the
+// only one here.
+type Borrower[T any] interface{ Borrow(value T) []byte }
+
+// BorrowOf returns how a format gives the encoding of a value without a copy, or nil where it does not.
+func BorrowOf[T any](f Format[T]) func(T) []byte {
+	if b, ok := f.(Borrower[T]); ok {
+		return b.Borrow
+	}
+	return nil
+}
 
 // NullOf returns how a format tells null, or nil where none of its values is null.
 func NullOf[T any](f Format[T]) func(T) bool {

@@ -39,6 +39,7 @@ func TestNamesAndKinds(t *testing.T) {
 		kind   format.Kind
 	}{
 		{format.Bytes(), "bytes", format.Binary},
+		{format.Borrowed(), "bytes", format.Binary},
 		{format.None(), "none", format.Binary},
 		{format.String(), "string", format.Text},
 		{format.Bool(), "bool", format.Text},
@@ -77,6 +78,7 @@ func checkSamples[T any](t *testing.T, f format.Format[T], samples ...sample[T])
 }
 
 func TestSamples(t *testing.T) {
+	checkSamples(t, format.Borrowed(), sample[[]byte]{[]byte{}, "", `""`}, sample[[]byte]{[]byte("a\x00\xff"), "a\x00\xff", `"a\x00\xff"`})
 	checkSamples(t, format.Bytes(), sample[[]byte]{[]byte{}, "", `""`}, sample[[]byte]{[]byte("a\x00\xff"), "a\x00\xff", `"a\x00\xff"`})
 	checkSamples(t, format.None(), sample[struct{}]{struct{}{}, "", "(null)"})
 	checkSamples(t, format.String(), sample[string]{"", "", ""}, sample[string]{"né", "né", "né"},
@@ -303,4 +305,18 @@ func TestAllocations(t *testing.T) {
 	data := []byte(word)
 	cost(1, func() error { _, err := text.Decode(data); return err })
 	cost(1, func() error { _, err := format.Bytes().Decode(data); return err })
+}
+
+func TestBorrowedBytesAreTheMessagesOwn(t *testing.T) {
+	data := []byte("tea time")
+	got, err := format.Borrowed().Decode(data[:3])
+	require.NoError(t, err)
+	require.Equal(t, "tea", string(got))
+	require.Same(t, &data[0], &got[0])
+	require.Equal(t, 3, cap(got), "what is appended must not run into the next message")
+	require.Same(t, &got[0], &format.BorrowOf(format.Borrowed())(got)[0])
+	null, err := format.Borrowed().Decode(nil)
+	require.NoError(t, err)
+	require.Nil(t, null)
+	require.Nil(t, format.BorrowOf(format.Bytes()))
 }

@@ -256,14 +256,20 @@ func TestConfigReportsEverything(t *testing.T) {
 				{},
 				join.From(none, orderKey, onOrder), join.From[string, order](orders, nil, nil),
 				join.From(topic.New("pay.intermediate", format.String(), format.String()), orderKey, onOrder),
+				join.From(topic.New("lent", format.String(), format.Borrowed()),
+					func(m topic.Message[string, []byte]) string { return m.Key },
+					func(_ context.Context, _ string, _ topic.Message[string, []byte], o order) (order, topic.Records, error) {
+						return o, nil, nil
+					}),
 				join.From(topic.New("o/1", format.String(), format.String()), orderKey, onOrder),
 			}
 		}, []string{
-			"Sides: side 1 of 5: the topic is nil; make the side with From",
-			"Sides: side 2 of 5: the topic is nil; make the side with From",
+			"Sides: side 1 of 6: the topic is nil; make the side with From",
+			"Sides: side 2 of 6: the topic is nil; make the side with From",
 			`Sides: topic "orders" has no function for the join's key`,
 			`Sides: topic "orders" has no function that folds its messages`,
 			`Sides: topic "pay.intermediate" is the join's own intermediate topic`,
+			`Sides: topic "lent" has a borrowed format, and a state would keep what is borrowed: read it as bytes`,
 			`Sides: the name of side o/1: only a-z, A-Z, 0-9, '.', '_' and '-' are allowed`,
 			`Sides: topic name "o/1": only a-z, A-Z, 0-9, '.', '_' and '-' are allowed`,
 		}},

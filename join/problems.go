@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/kappaflows/flows/format"
 	"github.com/kappaflows/flows/runtime"
 	"github.com/kappaflows/flows/topic"
 )
@@ -16,8 +17,11 @@ func (c Config[K, S]) problems() (problems []runtime.Problem) {
 	if c.Key == nil {
 		add("Key", "a join needs a format for its keys")
 	}
-	if c.State == nil {
+	switch {
+	case c.State == nil:
 		add("State", "a join needs a format for its states")
+	case format.BorrowOf(c.State) != nil:
+		add("State", "a state can't be borrowed: keep it as bytes")
 	}
 	if len(c.Sides) == 0 {
 		add("Sides", "a join needs topics to join")
@@ -31,6 +35,8 @@ func (c Config[K, S]) problems() (problems []runtime.Problem) {
 		case side.topic == nil:
 			add("Sides", fmt.Sprintf("side %d of %d: the topic is nil; make the side with From", i+1, len(c.Sides)))
 			continue
+		case side.topic.Borrowed:
+			add("Sides", fmt.Sprintf("topic %q has a borrowed format, and a state would keep what is borrowed: read it as bytes", side.topic.Name))
 		case side.topic.Name == intermediate:
 			add("Sides", fmt.Sprintf("topic %q is the join's own intermediate topic", intermediate))
 		}

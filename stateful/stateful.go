@@ -72,8 +72,14 @@ func (c Config[K, V, S]) problems() (problems []runtime.Problem) {
 	if c.Input != nil && any(c.Input.KeyFormat()) == any(format.None()) {
 		add("Input", "topic \""+c.Input.Spec().Name+"\" has no keys, and a state belongs to a key")
 	}
-	if c.State == nil {
+	if spec := c.Input.Spec(); spec != nil && spec.Borrowed {
+		add("Input", "topic \""+spec.Name+"\" has a borrowed format, and a state would keep what is borrowed: read it as bytes")
+	}
+	switch {
+	case c.State == nil:
 		add("State", "a stateful function needs a format for its states")
+	case format.BorrowOf(c.State) != nil:
+		add("State", "a state can't be borrowed: keep it as bytes")
 	}
 	if c.Table != "" {
 		if message := checkTable(c.Table); message != "" {

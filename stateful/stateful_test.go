@@ -263,6 +263,18 @@ func TestInputWithoutKeys(t *testing.T) {
 	}, []string{`Input: topic "events" has no keys, and a state belongs to a key`})
 }
 
+func TestNothingThatIsBorrowedIsKept(t *testing.T) {
+	requireProblems(t, stateful.Config[[]byte, []byte, []byte]{
+		Name: "last", Input: topic.New("events", format.Bytes(), format.Borrowed()), State: format.Borrowed(),
+		Function: func(_ context.Context, m topic.Message[[]byte, []byte], _ []byte) ([]byte, topic.Records, error) {
+			return m.Value, nil, nil
+		},
+	}, []string{
+		`Input: topic "events" has a borrowed format, and a state would keep what is borrowed: read it as bytes`,
+		"State: a state can't be borrowed: keep it as bytes",
+	})
+}
+
 var discard int64
 
 func silent(_ context.Context, m topic.Message[string, string], n int64) (int64, topic.Records, error) {

@@ -31,6 +31,10 @@ type Records []Record
 // the record is returned.
 func (t *Topic[K, V]) Record(key K, value V) Record {
 	r := Record{spec: &t.spec}
+	if t.borrow != nil {
+		r.key, r.value = t.borrow(key, value)
+		return r
+	}
 	c := t.arena.take()
 	free := c.free()
 	encoded, err := t.key.Append(free, key)

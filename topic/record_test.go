@@ -34,6 +34,24 @@ func TestRecord(t *testing.T) {
 	require.NoError(t, zero.Err())
 }
 
+func TestRecordsOfBorrowedBytesAreThoseBytes(t *testing.T) {
+	plain := topic.New("plain", format.Borrowed(), format.Borrowed())
+	require.True(t, plain.Spec().Borrowed)
+	key, value := []byte("tea"), []byte("hot")
+	r := plain.Record(key, value)
+	require.NoError(t, r.Err())
+	require.Same(t, &key[0], &r.Key()[0])
+	require.Same(t, &value[0], &r.Value()[0])
+	r = plain.Record(nil, []byte{})
+	require.Nil(t, r.Key())
+	require.NotNil(t, r.Value())
+	mixed := topic.New("mixed", format.String(), format.Borrowed())
+	r = mixed.Record("tea", value)
+	require.True(t, mixed.Spec().Borrowed)
+	require.NotSame(t, &value[0], &r.Value()[0])
+	require.False(t, counts.Spec().Borrowed)
+}
+
 func TestNullAndEmptyDiffer(t *testing.T) {
 	empty := blobs.Record([]byte{}, []byte{})
 	require.NotNil(t, empty.Key())

@@ -24,6 +24,8 @@ type Topic[K, V any] struct {
 
 	keyIsNull   func(K) bool
 	valueIsNull func(V) bool
+	// borrow makes a record's key and value without a copy, nil where their formats don't.
+	borrow func(K, V) (key, value []byte)
 }
 
 // New declares a topic. The name follows Kafka's rules (1 to 249 of a-z, A-Z, 0-9, '.', '_' and '-'); a wrong one is
@@ -40,11 +42,23 @@ func New[K, V any](name string, key format.Format[K], value format.Format[V], op
 		t.spec.ValueKind = value.Kind()
 		t.valueIsNull = format.NullOf(value)
 	}
+	if key != nil && value != nil {
+		t.borrow = borrowing(key, value)
+		t.spec.Borrowed = format.BorrowOf(key) != nil || format.BorrowOf(value) != nil
+	}
 	t.spec.show = t.Show
 	for _, option := range options {
 		option(&t.spec)
 	}
 	return t
+}
+
+func borrowing[K, V any](key format.Format[K], value format.Format[V]) func(K, V) ([]byte, []byte) {
+	ofKey, ofValue := format.BorrowOf(key), format.BorrowOf(value)
+	if ofKey == nil || ofValue == nil {
+		return nil
+	}
+	return func(k K, v V) ([]byte, []byte) { return ofKey(k), ofValue(v) }
 }
 
 // Spec returns the untyped description of the topic; nil for a nil topic.
@@ -96,6 +110,8 @@ type Spec struct {
 	Partitions int32
 	// Partition places a key among n partitions; nil is murmur2 as Java clients do it (see Murmur2).
 	Partition Partitioner
+	// Borrowed says that keys or values are the message's own bytes, see format.Borrowed.
+	Borrowed bool
 	// Compacted topics keep the last record of each key where flows creates them.
 	Compacted bool
 
