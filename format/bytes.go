@@ -3,6 +3,7 @@ package format
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"strconv"
 )
 
@@ -37,7 +38,7 @@ func Borrowed() Format[[]byte] { return borrowed{} }
 
 type borrowed struct{ binary }
 
-func (borrowed) Decode(data []byte) ([]byte, error) { return data[:len(data):len(data)], nil }
+func (borrowed) Decode(data []byte) ([]byte, error) { return slices.Clip(data), nil }
 
 func (borrowed) Borrow(value []byte) []byte { return value }
 
