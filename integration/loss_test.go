@@ -3,6 +3,7 @@ package integration
 import (
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,7 +19,6 @@ import (
 // and makes use of it: the copy is gone, and a broker that was behind leads. What the brokers had acknowledged is lost; the
 // function finds out, sends anew what it still has, says so, and goes on. Its states are right.
 func TestAcknowledgedOutputsAreLost(t *testing.T) {
-	const messages = 300_000
 	cluster := services.NewCluster(t, "", "", "")
 	var addresses []string
 	for _, b := range cluster.Brokers {
@@ -36,10 +36,11 @@ func TestAcknowledgedOutputsAreLost(t *testing.T) {
 
 	cluster.Brokers[1].Kill()
 	awaitPartition(t, client, "counts", func(p kadm.PartitionDetail) bool { return len(p.ISR) == 1 })
-	done := produceWords(t, client, random, messages)
-	awaitRecords(t, o, client, p, 5000)
-	// It is in the middle of its work, and has outputs pending.
+	stop := produceOn(t, client, random)
+	awaitRecords(t, o, client, p, 20_000)
+	// There is always more to do for it: it is in the middle of its work, and has outputs pending.
 	p.kill()
+	require.NoError(t, stop())
 	had := o.records(t, client, "counts")
 	cluster.Brokers[0].Kill()
 	cluster.Brokers[1].Start()
@@ -49,7 +50,6 @@ func TestAcknowledgedOutputsAreLost(t *testing.T) {
 	require.Less(t, left, had, "the brokers have lost nothing")
 
 	p = start(t, env, program, "run", "count")
-	require.NoError(t, <-done)
 	awaitLine(t, p, "the log does not have outputs that were sent")
 	table := func() (n int64) {
 		report, err := o.judge().Counts(t.Context(), "words", "counts", "word_count")
@@ -66,6 +66,24 @@ func TestAcknowledgedOutputsAreLost(t *testing.T) {
 	require.Zero(t, report.Faults.Wrong)
 	require.Positive(t, report.Faults.Lost)
 	require.Less(t, int64(report.Faults.Lost), had-left, "nothing was sent anew")
+}
+
+// produceOn appends words until stop is called, as fast as the brokers take them.
+func produceOn(t *testing.T, client *kgo.Client, random *rand.Rand) (stop func() error) {
+	t.Helper()
+	var stopped atomic.Bool
+	done := make(chan error, 1)
+	go func() {
+		var err error
+		for err == nil && !stopped.Load() {
+			err = <-produceWords(t, client, random, 10_000)
+		}
+		done <- err
+	}()
+	return func() error {
+		stopped.Store(true)
+		return <-done
+	}
 }
 
 // createUnsafe makes a topic on the first two brokers, of which one is enough, and either may lead whatever it has.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/IBM/sarama"
 	"golang.org/x/net/proxy"
@@ -16,6 +18,8 @@ type connections struct {
 	dialer proxy.Dialer
 	ctx    context.Context
 	close  context.CancelFunc
+	// silence is nil where nobody looks after it.
+	silence *silence
 
 	mu   sync.Mutex
 	open map[*connection]struct{}
@@ -40,6 +44,9 @@ func track(settings *sarama.Config) *connections {
 
 // Dial implements proxy.Dialer.
 func (c *connections) Dial(network, address string) (net.Conn, error) {
+	if err := c.silence.refuse(address); err != nil {
+		return nil, err
+	}
 	var conn net.Conn
 	var err error
 	if d, ok := c.dialer.(proxy.ContextDialer); ok {
@@ -50,7 +57,7 @@ func (c *connections) Dial(network, address string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	tracked := &connection{Conn: conn, of: c}
+	tracked := &connection{Conn: conn, of: c, address: address}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ctx.Err() != nil {
@@ -70,15 +77,53 @@ func (c *connections) cut() {
 	clear(c.open)
 }
 
+// cutThose breaks the connections to one address.
+func (c *connections) cutThose(address string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for conn := range c.open {
+		if conn.address == address {
+			_ = conn.Conn.Close() // its reader gets the error
+			delete(c.open, conn)
+		}
+	}
+}
+
+// waiting returns the addresses that have left an answer due since some time or before.
+func (c *connections) waiting(since time.Time) map[string]bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	addresses := map[string]bool{}
+	for conn := range c.open {
+		if began := conn.reading.Load(); began > 0 && began < since.UnixNano() {
+			addresses[conn.address] = true
+		}
+	}
+	return addresses
+}
+
 // end breaks every connection and lets no new one be made.
 func (c *connections) end() {
 	c.close()
 	c.cut()
+	if c.silence != nil {
+		c.silence.running.Wait()
+	}
 }
 
 type connection struct {
 	net.Conn
-	of *connections
+	of      *connections
+	address string
+	// reading is since when an answer is waited for, 0 where none is.
+	reading atomic.Int64
+}
+
+// Read implements net.Conn. Nothing is read but answers that are due.
+func (c *connection) Read(p []byte) (int, error) {
+	c.reading.Store(time.Now().UnixNano())
+	defer c.reading.Store(0)
+	return c.Conn.Read(p)
 }
 
 func (c *connection) Close() error {

@@ -93,3 +93,59 @@ func TestFailover(t *testing.T) {
 	await(false)
 	await(true)
 }
+
+// TestSilentBroker stops one broker of a cluster, which leads and coordinates: it takes connections and does not answer.
+// Once the others have taken over everything goes on without it, and with it when it goes on.
+func TestSilentBroker(t *testing.T) {
+	t.Parallel()
+	cluster := services.NewCluster(t, "", "", "")
+	var addresses []string
+	for _, b := range cluster.Brokers {
+		addresses = append(addresses, b.Addr())
+	}
+	ctx := withPatience(t)
+	log := connect(t, strings.Join(addresses, ","))
+	p := newTopic(ctx, t, log, 12)
+	held := hold(ctx, t, log, p.Topic)
+	await := func(comes bool) {
+		for range 12 {
+			select {
+			case now := <-held:
+				require.Equal(t, comes, now)
+			case <-ctx.Done():
+				require.Fail(t, "the member waits for the broker")
+			}
+		}
+	}
+	await(true)
+	admin, err := kgo.NewClient(kgo.SeedBrokers(addresses...))
+	require.NoError(t, err)
+	defer admin.Close()
+	coordinators := kadm.NewClient(admin).FindGroupCoordinators(ctx, p.Topic)
+	require.NoError(t, coordinators.Error())
+	silent := cluster.Brokers[coordinators[p.Topic].NodeID-1]
+	identity := identityOf(ctx, t, log)
+	first := func(i int32) []runtime.RecordBatch {
+		return batch(runtime.TopicPartition{Topic: p.Topic, Partition: i}, 0)
+	}
+	for i := range int32(12) {
+		require.NoError(t, send(ctx, t, log, identity, first(i)).Err)
+	}
+
+	silent.Pause()
+	for i := range int32(12) {
+		require.NoError(t, send(ctx, t, log, identity, first(i)).Err)
+	}
+	await(false)
+	await(true)
+	identityOf(ctx, t, log)
+	reader, err := log.Open(ctx, runtime.Position{TopicPartition: p}, runtime.ReadLimits{})
+	require.NoError(t, err)
+	require.Len(t, read(ctx, t, reader, 10), 10)
+	require.NoError(t, reader.Close())
+	silent.Continue()
+	eventually(ctx, t, func() error { return log.Ping(ctx) })
+	for i := range int32(12) {
+		require.NoError(t, send(ctx, t, log, identity, first(i)).Err)
+	}
+}

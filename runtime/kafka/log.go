@@ -46,6 +46,7 @@ func Open(ctx context.Context, config Config) (*Log, error) {
 	if l.logger == nil {
 		l.logger = slog.New(slog.DiscardHandler)
 	}
+	l.connections.listen(*settings, l.logger)
 	l.producers = &producers{log: l, open: map[producerKey]*sarama.Broker{}}
 	l.readers = newReaders(l)
 	if err := l.connect(ctx); err != nil {
@@ -86,22 +87,27 @@ func (l *Log) answering() ([]string, error) {
 	return answering, nil
 }
 
-// try connects to one address and asks something, since encryption only begins with the first request.
+// try connects to one address.
 func (l *Log) try(address string) error {
 	settings := *l.settings
 	settings.Net.ReadTimeout, settings.Net.WriteTimeout = dialTimeout, dialTimeout
+	return l.hint(reach(address, &settings))
+}
+
+// reach connects to one address and asks something, since encryption only begins with the first request.
+func reach(address string, settings *sarama.Config) error {
 	broker := sarama.NewBroker(address)
-	if err := broker.Open(&settings); err != nil {
+	if err := broker.Open(settings); err != nil {
 		return err
 	}
 	defer func() { _ = broker.Close() }() // nothing was asked that could get lost
 	if _, err := broker.Connected(); err != nil {
-		return l.hint(err)
+		return err
 	}
 	_, err := broker.ApiVersions(&sarama.ApiVersionsRequest{
 		Version: 3, ClientSoftwareName: "flows", ClientSoftwareVersion: "1",
 	})
-	return l.hint(err)
+	return err
 }
 
 // hint explains a broker that hangs up or says nothing, which is all that some do about a client that does not encrypt,

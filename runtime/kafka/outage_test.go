@@ -147,7 +147,7 @@ func TestRestart(t *testing.T) {
 
 // hold joins a group for the rest of the test; the channel says when its only partition comes and goes.
 func hold(ctx context.Context, t *testing.T, log *kafka.Log, name string) <-chan bool {
-	held, done := make(chan bool, 10), make(chan error, 1)
+	held, done := make(chan bool, 100), make(chan error, 1)
 	ctx, cancel := context.WithCancel(ctx)
 	go func() {
 		done <- log.Join(ctx, runtime.Group{Name: name, Topics: []string{name}}, func(ctx context.Context, h runtime.Held) error {
