@@ -145,8 +145,8 @@ var latencyRates = part{
 var statesPart = part{
 	id: "states", title: "Many states", set: smallContainer,
 	text: "A count kept in a state of 100 bytes, over all keys of a table that is there already, alike. Set as for a small container: for each " +
-		"partition a cache of 4 MiB, so that with many keys nearly every message needs its state read from the database, `QueueBytes` and " +
-		"`BatchBytes` of 1 MiB, and GOMEMLIMIT=100MiB.",
+		"partition a cache of 1 MiB, so that with many keys nearly every message needs its state read from the database, `QueueBytes` of 256 KiB, " +
+		"`BatchBytes` of 512 KiB, and GOMEMLIMIT=140MiB.",
 	sweep: &sweep{
 		name:   "keys",
 		values: func(s settings) []int { return []int{fewStates, s.States} },
@@ -165,7 +165,7 @@ var statesPart = part{
 // smallContainer sets what bounds memory, unless it is set.
 func smallContainer(s *settings) {
 	s.Shape, s.Messages = uniform, s.Messages/3
-	for knob, bytes := range map[*int]int{&s.Cache: 4 << 20, &s.QueueBytes: 1 << 20, &s.BatchBytes: 1 << 20, &s.MemoryLimit: 100 << 20} {
+	for knob, bytes := range map[*int]int{&s.Cache: 1 << 20, &s.QueueBytes: 256 << 10, &s.BatchBytes: 512 << 10, &s.MemoryLimit: 140 << 20} {
 		if *knob == 0 {
 			*knob = bytes
 		}

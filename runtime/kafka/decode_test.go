@@ -125,3 +125,22 @@ func used(data []byte) int {
 	b.number()
 	return len(data) - len(b.data)
 }
+
+// TestWhatIsAskedForFollowsWhatAnswersTake gives a reader answers whose messages take eight times the bytes that they were
+// sent as, but for the first, which ends soon, within a batch that is thrown away.
+func TestWhatIsAskedForFollowsWhatAnswersTake(t *testing.T) {
+	const limit, grown = 1 << 20, 8
+	r := &reader{limit: func() int { return limit }, fetch: leastFetch}
+	r.sized(leastFetch/100, true)
+	require.EqualValues(t, 2*leastFetch, r.fetch, "one answer does not make it ask for much more")
+	for range 3 {
+		r.sized(grown*int(r.fetch), true)
+		require.EqualValues(t, max(leastFetch, limit/2/grown), r.fetch)
+	}
+	for range 10 {
+		r.sized(int(r.fetch)/grown, true)
+	}
+	require.EqualValues(t, limit/2*grown, r.fetch)
+	r.sized(1, false)
+	require.EqualValues(t, limit/2*grown, r.fetch, "an answer that has all there is tells nothing")
+}

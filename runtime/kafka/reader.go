@@ -103,12 +103,16 @@ func (l *Log) Open(ctx context.Context, from runtime.Position, limits runtime.Re
 // sized sets how much is asked for next, after an answer whose messages take so many bytes: what fills half of the queue.
 // Messages take more bytes than they are sent as, many more where they are compressed. more says that the broker had more
 // than it was asked for.
+//
+// An answer ends within a batch that is thrown away, and where that is a large one there is little else, so that messages seem
+// to grow little. The next answer begins with that batch, whole, and tells; until then no more than twice as much is asked for.
 func (r *reader) sized(bytes int, more bool) {
 	if more {
 		r.growth = float64(bytes) / float64(r.fetch)
 	}
 	if r.growth > 0 {
-		r.fetch = int32(min(mostFetch, max(leastFetch, float64(r.limit()/2)/r.growth)))
+		wanted := min(float64(r.limit()/2)/r.growth, 2*float64(r.fetch))
+		r.fetch = int32(min(mostFetch, max(leastFetch, wanted)))
 	}
 }
 
