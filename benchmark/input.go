@@ -14,12 +14,13 @@ import (
 type input struct {
 	messages, keys, size, partitions int
 	shape                            string
+	noise                            bool
 	// copy tells topics with the same in them apart.
 	copy int
 }
 
 func (s settings) input(number int) input {
-	return input{s.Messages, s.Keys, s.Size, s.Partitions, s.Shape, number}
+	return input{s.Messages, s.Keys, s.Size, s.Partitions, s.Shape, s.Noise, number}
 }
 
 // input returns a topic with the messages of the settings; it is filled once.
@@ -36,11 +37,14 @@ func (p *place) fill(ctx context.Context, s settings, of input) (string, error) 
 	if err != nil {
 		return "", err
 	}
-	value := valueOf(of.size)
+	value := func() []byte { return valueOf(of.size) }
+	if of.noise {
+		value = noise(of.size)
+	}
 	next := keys(of)
 	var failed error
 	for range of.messages {
-		p.client.Produce(ctx, &kgo.Record{Topic: name, Key: next(), Value: value}, func(_ *kgo.Record, err error) {
+		p.client.Produce(ctx, &kgo.Record{Topic: name, Key: next(), Value: value()}, func(_ *kgo.Record, err error) {
 			if err != nil {
 				failed = err
 			}
@@ -53,7 +57,20 @@ func (p *place) fill(ctx context.Context, s settings, of input) (string, error) 
 	return name, failed
 }
 
-// valueOf is what every message has.
+// noise returns a source of text that compression makes nothing of.
+func noise(size int) func() []byte {
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+	random := rand.New(rand.NewPCG(3, 4))
+	return func() []byte {
+		value := make([]byte, size)
+		for i := range value {
+			value[i] = letters[random.IntN(len(letters))]
+		}
+		return value
+	}
+}
+
+// valueOf is what every message has, unless it is to have noise.
 func valueOf(size int) []byte {
 	value := make([]byte, size)
 	for i := range value {

@@ -24,12 +24,14 @@ import (
 
 // settings are what a measurement is of. A part changes some of them for itself.
 type settings struct {
-	Messages   int    `json:"messages"`
-	Keys       int    `json:"keys"`
-	Shape      string `json:"distribution"`
-	Size       int    `json:"size"`
-	Partitions int    `json:"partitions"`
-	Runs       int    `json:"runs"`
+	Messages int    `json:"messages"`
+	Keys     int    `json:"keys"`
+	Shape    string `json:"distribution"`
+	Size     int    `json:"size"`
+	// Noise says that values are such that compression makes nothing of them.
+	Noise      bool `json:"noise,omitempty"`
+	Partitions int  `json:"partitions"`
+	Runs       int  `json:"runs"`
 	// Batch is the messages of a batch, and Cache the bytes of each partition's cache; 0 is the default.
 	Batch int `json:"batch,omitempty"`
 	Cache int `json:"cache,omitempty"`

@@ -96,6 +96,11 @@ var parts = []part{
 		contenders: []contender{{flows, runJoin}, {streamsOnce, runStreamsJoin}},
 		goals:      []goal{atLeast(1.5, flows, streamsOnce)}, columns: throughput,
 	},
+	{
+		id: "join-noise", title: "Join of two topics, of values that do not compress", set: func(s *settings) { s.Shape, s.Noise = uniform, true },
+		text:       "The same, with values of random letters. The values of the other parts are all the alphabet, and flows compresses what it keeps of outputs.",
+		contenders: []contender{{flows, runJoin}, {streamsOnce, runStreamsJoin}}, columns: throughput, fewer: true,
+	},
 	latencyPart, latencyRates, partitionsPart, functionsPart, keysPart, batchPart, idlePart,
 	// These are the last: what their large table leaves to be tidied up in the database would slow the others down.
 	statesPart, recoveryPart,
