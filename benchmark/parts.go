@@ -63,7 +63,7 @@ var parts = []part{
 	},
 	{
 		id: "map", title: "Map", set: setUniform,
-		text: "Each message is an output as it is.",
+		text: "Each message is an output as it is. Nobody copies its bytes first: flows reads and writes them as `format.Borrowed`.",
 		contenders: []contender{
 			{flowsExactlyOnce, runFlowsTask("map", nil)},
 			{flowsAtLeastOnce, runFlowsTask("map", func(t *task) { t.AtLeastOnce = true })},
