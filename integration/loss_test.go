@@ -2,7 +2,6 @@ package integration
 
 import (
 	"math/rand/v2"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -20,11 +19,7 @@ import (
 // function finds out, sends anew what it still has, says so, and goes on. Its states are right.
 func TestAcknowledgedOutputsAreLost(t *testing.T) {
 	cluster := services.NewCluster(t, "", "", "")
-	var addresses []string
-	for _, b := range cluster.Brokers {
-		addresses = append(addresses, b.Addr())
-	}
-	o := oracle{brokers: strings.Join(addresses, ","), database: services.Postgres(t)}
+	o := oracle{brokers: cluster.Addr(), database: services.Postgres(t)}
 	client := o.client(t)
 	createUnsafe(t, client, "counts")
 	env, program := environment(o.brokers, o.database), build(t, "wordcount")

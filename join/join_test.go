@@ -32,6 +32,12 @@ var (
 	paid     = topic.New("paid", format.String(), format.JSON[order]())
 )
 
+func lentKey(m topic.Message[string, []byte]) string { return m.Key }
+
+func onLent(_ context.Context, _ string, _ topic.Message[string, []byte], o order) (order, topic.Records, error) {
+	return o, nil, nil
+}
+
 func orderKey(m topic.Message[string, string]) string { return m.Key }
 
 func onOrder(_ context.Context, id string, m topic.Message[string, string], o order) (order, topic.Records, error) {
@@ -256,11 +262,7 @@ func TestConfigReportsEverything(t *testing.T) {
 				{},
 				join.From(none, orderKey, onOrder), join.From[string, order](orders, nil, nil),
 				join.From(topic.New("pay.intermediate", format.String(), format.String()), orderKey, onOrder),
-				join.From(topic.New("lent", format.String(), format.Borrowed()),
-					func(m topic.Message[string, []byte]) string { return m.Key },
-					func(_ context.Context, _ string, _ topic.Message[string, []byte], o order) (order, topic.Records, error) {
-						return o, nil, nil
-					}),
+				join.From(topic.New("lent", format.String(), format.Borrowed()), lentKey, onLent),
 				join.From(topic.New("o/1", format.String(), format.String()), orderKey, onOrder),
 			}
 		}, []string{
@@ -372,4 +374,15 @@ func TestOutputsHaveTheTimeOfTheirMessage(t *testing.T) {
 	_, err = f.Apply(t.Context(), in, f.State.New())
 	require.NoError(t, err)
 	require.True(t, sent.Equal(in.Timestamp), "%s", in.Timestamp)
+}
+
+func TestABorrowedStateIsOneProblem(t *testing.T) {
+	_, err := join.Config[string, []byte]{
+		Name: "last", Key: format.String(), State: format.Borrowed(),
+		Sides: []join.Side[string, []byte]{join.From(topic.New("events", format.String(), format.Bytes()), lentKey,
+			func(_ context.Context, _ string, m topic.Message[string, []byte], _ []byte) ([]byte, topic.Records, error) {
+				return m.Value, nil, nil
+			})},
+	}.Compile()
+	require.EqualError(t, err, `join function "last": State: a state can't be borrowed: keep it as bytes`)
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/kappaflows/flows/format"
 	"github.com/kappaflows/flows/runtime"
 	"github.com/kappaflows/flows/topic"
 )
@@ -17,11 +16,8 @@ func (c Config[K, S]) problems() (problems []runtime.Problem) {
 	if c.Key == nil {
 		add("Key", "a join needs a format for its keys")
 	}
-	switch {
-	case c.State == nil:
+	if c.State == nil {
 		add("State", "a join needs a format for its states")
-	case format.BorrowOf(c.State) != nil:
-		add("State", "a state can't be borrowed: keep it as bytes")
 	}
 	if len(c.Sides) == 0 {
 		add("Sides", "a join needs topics to join")

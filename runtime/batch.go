@@ -16,8 +16,6 @@ type batch struct {
 	// that.
 	outputs pending
 	pending []byte
-	// packed is what is kept of pending, where it is compressed.
-	packed []byte
 	*effects
 	// locked is set where the batch is computed while its rows are locked.
 	locked   *lockedJob

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"slices"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -194,7 +193,7 @@ func (c *claim) outputPartitions(ctx context.Context) ([]TopicPartition, error) 
 			partitions[TopicPartition{Topic: spec.Name, Partition: p}] = outlet{}
 		}
 	}
-	return slices.SortedFunc(maps.Keys(partitions), comparePartitions), nil
+	return SortedPartitions(partitions), nil
 }
 
 // identityChecks is how many output partitions are asked about at once.

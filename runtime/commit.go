@@ -159,7 +159,7 @@ func (p *pipeline) release(b *batch) {
 	of := b.effects
 	b.effects = nil
 	p.limits.budget.spaces.give(of.states)
-	of.states, b.packed = nil, nil
+	of.states = nil
 	select {
 	case p.effects <- of:
 	default:
@@ -170,10 +170,14 @@ func (p *pipeline) release(b *batch) {
 func (p *pipeline) entry(b *batch) *Commit {
 	// In this order: when the offset of a batch is in the checkpoint, what was sent before that batch is pending no more.
 	offsets := p.takeOffsets()
-	if b != nil && b.packed == nil {
-		b.packed = p.limits.budget.spaces.pack(b.pending)
+	if b == nil {
+		return p.ledger.commit(nil, nil, p.acked.Load(), offsets)
 	}
-	return p.ledger.commit(b, p.acked.Load(), offsets)
+	kept := b.pending
+	if packed := p.limits.budget.spaces.pack(kept); packed != nil {
+		kept = packed
+	}
+	return p.ledger.commit(b, kept, p.acked.Load(), offsets)
 }
 
 // takeOffsets returns the acknowledged offsets that the ledger does not have yet.

@@ -84,5 +84,5 @@ func (h *HotPath) EncodeCheckpoint() *Commit {
 	for s := range h.ledger.slots {
 		h.ledger.slots[s] = free
 	}
-	return h.ledger.commit(h.batch, h.batch.ordinal, nil)
+	return h.ledger.commit(h.batch, h.batch.pending, h.batch.ordinal, nil)
 }

@@ -69,9 +69,9 @@ func (l *ledger) clearable(acked int64) bool {
 	return false
 }
 
-// commit returns what the store is told of a batch, or of none to free the slots of acknowledged batches. The batch
-// needs room.
-func (l *ledger) commit(b *batch, acked int64, offsets map[TopicPartition]int64) *Commit {
+// commit returns what the store is told of a batch, or of none to free the slots of acknowledged batches. kept is what the
+// checkpoint keeps of its outputs; the batch needs room.
+func (l *ledger) commit(b *batch, kept []byte, acked int64, offsets map[TopicPartition]int64) *Commit {
 	c := &Commit{CheckpointKey: l.key, Epoch: l.epoch, From: l.next, Next: l.next, TopicID: l.topicID, Identity: l.identity}
 	for s, ordinal := range l.slots {
 		if ordinal != free && ordinal < acked {
@@ -84,21 +84,18 @@ func (l *ledger) commit(b *batch, acked int64, offsets map[TopicPartition]int64)
 		l.outlets[key] = o
 	}
 	if b != nil {
-		l.enter(c, b, acked)
+		l.enter(c, b, kept, acked)
 	}
 	c.Sequences = encodeOutlets(l.outlets)
 	l.next = c.Next
 	return c
 }
 
-func (l *ledger) enter(c *Commit, b *batch, acked int64) {
+func (l *ledger) enter(c *Commit, b *batch, kept []byte, acked int64) {
 	c.Next, c.Table, c.Writes, c.Deletes, c.Changes = b.next, l.table, b.writes, b.deletes, b.changes
-	if len(b.pending) > 0 {
+	if len(kept) > 0 {
 		s := l.slot(acked)
-		c.Put[s], l.slots[s] = b.pending, b.ordinal
-		if b.packed != nil {
-			c.Put[s] = b.packed
-		}
+		c.Put[s], l.slots[s] = kept, b.ordinal
 	}
 	for i := range b.outputs.sections {
 		section := &b.outputs.sections[i]

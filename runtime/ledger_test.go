@@ -36,13 +36,13 @@ func TestLedgerKeepsWhatIsNotAcknowledged(t *testing.T) {
 					b.outputs.sections = []RecordBatch{{TopicPartition: TopicPartition{Topic: "o"}, Sequence: int32(committed)}}
 					b.pending = b.outputs.append(nil)
 				}
-				apply(l.commit(b, acked, nil))
+				apply(l.commit(b, b.pending, acked, nil))
 				committed++
 			},
 			"acknowledge": func(*rapid.T) { acked = min(acked+1, committed) },
 			"clear": func(*rapid.T) {
 				if l.clearable(acked) {
-					apply(l.commit(nil, acked, nil))
+					apply(l.commit(nil, nil, acked, nil))
 					require.False(t, l.clearable(acked))
 				}
 			},
@@ -70,7 +70,7 @@ func TestLedgerTakesOverSettledBatches(t *testing.T) {
 	l := newLedger(cp, 0, TopicID{}, Identity{}, map[TopicPartition]outlet{}, "")
 	require.True(t, l.occupied())
 	require.True(t, l.clearable(10))
-	c := l.commit(nil, 10, nil)
+	c := l.commit(nil, nil, 10, nil)
 	require.Equal(t, [Slots][]byte{1: clears}, c.Put)
 	require.False(t, l.occupied())
 }
@@ -82,10 +82,10 @@ func TestLedgerFollowsOutlets(t *testing.T) {
 		{TopicPartition: o, Sequence: maxSequence, Records: Records{Count: 1}},
 		{TopicPartition: o, Sequence: 0, Records: Records{Count: 2}},
 	}}}
-	outlets, err := decodeOutlets(l.commit(b, 1, nil).Sequences)
+	outlets, err := decodeOutlets(l.commit(b, b.pending, 1, nil).Sequences)
 	require.NoError(t, err)
 	require.Equal(t, map[TopicPartition]outlet{o: {next: 2, acked: -1}}, outlets)
-	outlets, err = decodeOutlets(l.commit(nil, 2, map[TopicPartition]int64{o: 77}).Sequences)
+	outlets, err = decodeOutlets(l.commit(nil, nil, 2, map[TopicPartition]int64{o: 77}).Sequences)
 	require.NoError(t, err)
 	require.Equal(t, map[TopicPartition]outlet{o: {next: 2, acked: 77}}, outlets)
 }

@@ -1,8 +1,11 @@
 package runtime
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/kappaflows/flows/topic"
@@ -111,6 +114,16 @@ const (
 type TopicPartition struct {
 	Topic     string
 	Partition int32
+}
+
+// Compare orders partitions by topic, then by number.
+func (p TopicPartition) Compare(q TopicPartition) int {
+	return cmp.Or(cmp.Compare(p.Topic, q.Topic), cmp.Compare(p.Partition, q.Partition))
+}
+
+// SortedPartitions returns the partitions that a map has something of, in order.
+func SortedPartitions[V any](of map[TopicPartition]V) []TopicPartition {
+	return slices.SortedFunc(maps.Keys(of), TopicPartition.Compare)
 }
 
 // Position is an offset in a partition.

@@ -304,12 +304,13 @@ func TestSequencesWrap(t *testing.T) {
 	})
 }
 
+// noneCommitted is a group that has committed no offset.
+func noneCommitted(context.Context, string, runtime.TopicPartition) (int64, error) { return -1, nil }
+
 func TestStoreThatWentBackInTime(t *testing.T) {
 	for name, committed := range map[string]func(context.Context, string, runtime.TopicPartition) (int64, error){
-		"the group's offset tells": nil,
-		"the broker's sequences tell": func(context.Context, string, runtime.TopicPartition) (int64, error) {
-			return -1, nil
-		},
+		"the group's offset tells":    nil,
+		"the broker's sequences tell": noneCommitted,
 	} {
 		t.Run(name, func(t *testing.T) {
 			inRig(t, 1, func(r *rig) {
@@ -339,14 +340,14 @@ func TestStoreThatWentBackInTime(t *testing.T) {
 			r.put(words[1])
 			r.stopAfterAll(r.count(runtime.Options{}))
 			restore()
-			log := &faultyLog{Log: r.log, committed: func(context.Context, string, runtime.TopicPartition) (int64, error) { return -1, nil }}
+			log := &faultyLog{Log: r.log, committed: noneCommitted}
 			require.ErrorIs(t, r.failure(r.start(log, r.store, countFunction(t, runtime.Options{}))), runtime.ErrStoreBehind)
 		})
 	})
 	t.Run("the process itself knows", func(t *testing.T) {
 		inRig(t, 1, func(r *rig) {
 			r.putMany(10, 4)
-			log := &faultyLog{Log: r.log, committed: func(context.Context, string, runtime.TopicPartition) (int64, error) { return -1, nil }}
+			log := &faultyLog{Log: r.log, committed: noneCommitted}
 			f := countFunction(t, runtime.Options{})
 			f.DeadLetter, f.Outputs = nil, nil
 			apply := f.Apply

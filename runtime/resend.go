@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
-	"slices"
 	"time"
 )
 
@@ -53,7 +51,7 @@ func (c *claim) settle(ctx context.Context) error {
 // lost returns the sections in doubt that the log does not have. A section that is there has all before it with it.
 func (c *claim) lost(ctx context.Context, doubt map[TopicPartition][]RecordBatch) (map[TopicPartition][]RecordBatch, error) {
 	lost := map[TopicPartition][]RecordBatch{}
-	for _, key := range slices.SortedFunc(maps.Keys(doubt), comparePartitions) {
+	for _, key := range SortedPartitions(doubt) {
 		sections := doubt[key]
 		for i := len(sections) - 1; i >= 0; i-- {
 			// Identities differ only where an earlier claim renewed them, and then nothing before that is pending.
@@ -103,33 +101,18 @@ func (c *claim) acknowledged(key TopicPartition, offset int64) {
 // look says whether the log has a section, from its batch headers. It asks only where the broker has forgotten the
 // identity; where it has not, sending again is harmless.
 func (c *claim) look(ctx context.Context, identity Identity, section *RecordBatch) (found bool, err error) {
-	state, err := c.log.Producer(ctx, section.TopicPartition, identity.ProducerID)
-	if err == nil && state.Known {
-		return false, nil
-	}
-	if err != nil && !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, ErrDenied) {
-		return false, fmt.Errorf("producer state of topic %s partition %d: %w", section.Topic, section.Partition, err)
+	forgotten, err := Forgotten(ctx, c.log, section.TopicPartition, identity.ProducerID)
+	if err != nil || !forgotten {
+		return false, err
 	}
 	return c.find(ctx, identity, section)
 }
 
 // find says whether the log has a section, from its batch headers.
 func (c *claim) find(ctx context.Context, identity Identity, section *RecordBatch) (found bool, err error) {
-	start, end, err := c.log.Bounds(ctx, section.TopicPartition)
-	if err != nil {
-		return false, fmt.Errorf("bounds of topic %s partition %d: %w", section.Topic, section.Partition, err)
-	}
-	// A log that lost what it had acknowledged may end before that.
-	from := Position{TopicPartition: section.TopicPartition, Offset: max(start, min(end, c.outlets[section.TopicPartition].acked))}
-	err = c.log.Batches(ctx, from, func(h BatchHeader) bool {
-		// The number of records says nothing: compaction may have taken some.
-		found = h.Identity == identity && h.Sequence == section.Sequence
-		return !found
-	})
-	if err != nil {
-		return false, fmt.Errorf("look for pending outputs in topic %s partition %d: %w", section.Topic, section.Partition, err)
-	}
-	return found, nil
+	from := Position{TopicPartition: section.TopicPartition, Offset: c.outlets[section.TopicPartition].acked}
+	offset, _, err := Search(ctx, c.log, from, identity, section.Sequence)
+	return offset >= 0, err
 }
 
 // renew takes a new identity, makes the lost sections pending under it, and sends them. The checkpoint is written
@@ -147,7 +130,7 @@ func (c *claim) renew(ctx context.Context, doubt map[TopicPartition][]RecordBatc
 		o.next = 0
 		c.outlets[key] = o
 	}
-	for _, key := range slices.SortedFunc(maps.Keys(doubt), comparePartitions) {
+	for _, key := range SortedPartitions(doubt) {
 		o, sections := c.outlets[key], doubt[key]
 		for _, section := range sections {
 			section.Sequence = o.next

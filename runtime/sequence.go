@@ -4,9 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
-	"slices"
 )
 
 // maxSequence is the last sequence number; the next one is 0 (org.apache.kafka.common.record.DefaultRecordBatch).
@@ -45,7 +43,7 @@ var errCorrupt = errors.New("corrupt checkpoint")
 
 // encodeOutlets encodes outlets in an order of their own, so that equal ones give equal bytes.
 func encodeOutlets(outlets map[TopicPartition]outlet) []byte {
-	keys := slices.SortedFunc(maps.Keys(outlets), comparePartitions)
+	keys := SortedPartitions(outlets)
 	buf := make([]byte, 0, 2+len(keys)*24)
 	buf = append(buf, outletsVersion)
 	buf = binary.AppendUvarint(buf, uint64(len(keys)))
@@ -79,13 +77,3 @@ func decodeOutlets(data []byte) (map[TopicPartition]outlet, error) {
 
 // minOutlet is the fewest bytes that an encoded outlet takes.
 const minOutlet = 4
-
-func comparePartitions(a, b TopicPartition) int {
-	if a.Topic != b.Topic {
-		if a.Topic < b.Topic {
-			return -1
-		}
-		return 1
-	}
-	return int(a.Partition) - int(b.Partition)
-}

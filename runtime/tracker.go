@@ -55,7 +55,7 @@ func (t *tracker) snapshot() Status {
 	for _, p := range t.partitions {
 		s.Partitions = append(s.Partitions, *p)
 	}
-	slices.SortFunc(s.Partitions, func(a, b PartitionStatus) int { return comparePartitions(a.TopicPartition, b.TopicPartition) })
+	slices.SortFunc(s.Partitions, func(a, b PartitionStatus) int { return a.Compare(b.TopicPartition) })
 	return s
 }
 

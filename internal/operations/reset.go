@@ -1,11 +1,9 @@
 package operations
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -71,7 +69,7 @@ func (o Operator) PlanReset(ctx context.Context, f *runtime.Function, target Tar
 	}
 	if len(target.Offsets) == 0 {
 		// Partitions that were read once and are no more: what is known of them is of no use to anybody.
-		for _, at := range slices.SortedFunc(maps.Keys(checkpoints), comparePartitions) {
+		for _, at := range runtime.SortedPartitions(checkpoints) {
 			r.Moves = append(r.Moves, Move{at, checkpoints[at].Next, runtime.Never})
 		}
 	}
@@ -114,7 +112,7 @@ var ErrOutside = errors.New("no position to go on from")
 
 // inside checks that offsets are of partitions that the function reads, and in them.
 func inside(positions []Position, offsets map[runtime.TopicPartition]int64) error {
-	for _, at := range slices.SortedFunc(maps.Keys(offsets), comparePartitions) {
+	for _, at := range runtime.SortedPartitions(offsets) {
 		i := slices.IndexFunc(positions, func(p Position) bool { return p.TopicPartition == at })
 		if i < 0 {
 			return fmt.Errorf("%s:%d: %w: the function does not read such a partition", at.Topic, at.Partition, ErrOutside)
@@ -124,10 +122,6 @@ func inside(positions []Position, offsets map[runtime.TopicPartition]int64) erro
 		}
 	}
 	return nil
-}
-
-func comparePartitions(a, b runtime.TopicPartition) int {
-	return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
 }
 
 // CheckStopped returns ErrRunning where a process runs the function.

@@ -1,6 +1,7 @@
 package oracle
 
 import (
+	"context"
 	"encoding/json"
 	"testing"
 	"time"
@@ -91,87 +92,115 @@ func TestSalesOfAJoin(t *testing.T) {
 	require.Equal(t, map[string]Faults{"nobody's": {Wrong: 1}}, j.report().Keys, "an order that came in twice may be told twice")
 }
 
-// TestShop reads what the shop leaves behind: first with nothing wrong, then with one thing wrong each.
-func TestShop(t *testing.T) {
+// leftBehind is what a shop leaves behind, for the oracle to judge.
+type leftBehind struct {
+	t          *testing.T
+	oracle     Oracle
+	client     *kgo.Client
+	connection *pgx.Conn
+}
+
+func newLeftBehind(t *testing.T) *leftBehind {
+	t.Helper()
 	o := Oracle{Brokers: []string{services.NewBroker(t).Addr()}, Database: services.Postgres(t)}
 	client, err := o.Client()
 	require.NoError(t, err)
-	defer client.Close()
-	letters := []string{"check", "stock", "sell", "sell.accepted", "sell.payments", "sell.shipments", "tables"}
+	t.Cleanup(client.Close)
 	names := []string{"orders", "payments", "shipments", "movements", "accepted", "rejected", "stock", "sales"}
-	for _, function := range letters {
+	for _, function := range []string{"check", "stock", "sell", "sell.accepted", "sell.payments", "sell.shipments", "tables"} {
 		names = append(names, function+".dead-letter")
 	}
 	_, err = kadm.NewClient(client).CreateTopics(t.Context(), 1, 1, nil, names...)
 	require.NoError(t, err)
-	put := func(topic, key string, value any) {
-		text, err := json.Marshal(value)
-		require.NoError(t, err)
-		require.NoError(t, client.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Key: []byte(key), Value: text, Timestamp: then}).FirstErr())
-	}
 	connection, err := pgx.Connect(t.Context(), o.Database)
 	require.NoError(t, err)
-	defer connection.Close(t.Context())
-	execute := func(statements string) {
-		_, err := connection.Exec(t.Context(), statements)
-		require.NoError(t, err)
-	}
-	broken := &kgo.Record{Topic: "payments", Key: []byte("9"), Value: []byte("{"), Timestamp: then, Headers: []kgo.RecordHeader{{Key: "from", Value: []byte{0}}}}
-	dead := func() *kgo.Record {
-		r := *broken
-		r.Topic, r.Headers = "sell.payments.dead-letter", append([]kgo.RecordHeader{
-			{Key: "flows-function", Value: []byte("sell.payments")},
-			{Key: "flows-topic", Value: []byte("payments")},
-			{Key: "flows-partition", Value: []byte("0")},
-			{Key: "flows-offset", Value: []byte("1")},
-			{Key: "flows-reason", Value: []byte("half")},
-		}, broken.Headers...)
-		return &r
-	}
+	t.Cleanup(func() { _ = connection.Close(context.Background()) })
+	return &leftBehind{t, o, client, connection}
+}
 
-	put("orders", "1", ordered)
-	put("orders", "2", ShopOrder{ID: "2"})
-	put("accepted", "1", ordered)
-	put("rejected", "2", struct{}{})
-	put("payments", "1", ShopPayment{"1", 1600})
-	require.NoError(t, client.ProduceSync(t.Context(), broken, dead()).FirstErr())
-	put("shipments", "1", ShopShipment{"1", "van"})
-	put("movements", "cup", ShopMovement{Quantity: 10})
-	put("movements", "cup", ShopMovement{-2, "1"})
-	put("stock", "cup", level{10, 0})
-	put("stock", "cup", level{8, 2})
-	put("sales", "1", sale{Order: &ordered, Placed: then})
-	put("sales", "1", sale{Order: &ordered, Placed: then, Cents: 1600})
-	put("sales", "1", sale{Order: &ordered, Placed: then, Cents: 1600, Carrier: "van"})
-	execute(`create table stock (key text, state jsonb); insert into stock values ('cup', '{"pieces": 8, "sold": 2}')`)
-	execute(`create table sales (key text, state jsonb); insert into sales values ('1', '{"cents": 1600, "carrier": "van"}')`)
-	execute(`create table orders (id text, customer text, placed timestamptz, cents bigint, paid bigint, carrier text, status text);
-		insert into orders values ('1', 'Ada', to_timestamp(1700000000), 1600, 1600, 'van', 'complete')`)
-	execute(`create table order_lines (order_id text, number int, product text, quantity bigint, cents bigint);
-		insert into order_lines values ('1', 1, 'cup', 2, 800)`)
-	found := func() map[string]Faults {
-		reports, err := o.Shop(t.Context())
-		require.NoError(t, err)
-		found := map[string]Faults{}
-		for of, report := range reports {
-			require.NotZero(t, report.Inputs, of)
-			if !report.Clean() {
-				found[of] = report.Faults
-			}
+func (l *leftBehind) produce(records ...*kgo.Record) {
+	l.t.Helper()
+	require.NoError(l.t, l.client.ProduceSync(l.t.Context(), records...).FirstErr())
+}
+
+func (l *leftBehind) put(topic, key string, value any) {
+	l.t.Helper()
+	text, err := json.Marshal(value)
+	require.NoError(l.t, err)
+	l.produce(&kgo.Record{Topic: topic, Key: []byte(key), Value: text, Timestamp: then})
+}
+
+func (l *leftBehind) execute(statements string) {
+	l.t.Helper()
+	_, err := l.connection.Exec(l.t.Context(), statements)
+	require.NoError(l.t, err)
+}
+
+// found is what the oracle finds wrong, in something that it has looked at.
+func (l *leftBehind) found() map[string]Faults {
+	l.t.Helper()
+	reports, err := l.oracle.Shop(l.t.Context())
+	require.NoError(l.t, err)
+	found := map[string]Faults{}
+	for of, report := range reports {
+		require.NotZero(l.t, report.Inputs, of)
+		if !report.Clean() {
+			found[of] = report.Faults
 		}
-		return found
 	}
-	require.Empty(t, found())
+	return found
+}
 
-	put("accepted", "1", ordered)
-	put("movements", "cup", ShopMovement{-2, "1"})
-	put("sales", "1", sale{Order: &ordered, Placed: then, Cents: 1600, Carrier: "van"})
-	again := dead()
+var brokenPayment = kgo.Record{Topic: "payments", Key: []byte("9"), Value: []byte("{"), Timestamp: then, Headers: []kgo.RecordHeader{{Key: "from", Value: []byte{0}}}}
+
+// deadPayment is the dead letter of the broken payment.
+func deadPayment() *kgo.Record {
+	r := brokenPayment
+	r.Topic, r.Headers = "sell.payments.dead-letter", append([]kgo.RecordHeader{
+		{Key: "flows-function", Value: []byte("sell.payments")},
+		{Key: "flows-topic", Value: []byte("payments")},
+		{Key: "flows-partition", Value: []byte("0")},
+		{Key: "flows-offset", Value: []byte("1")},
+		{Key: "flows-reason", Value: []byte("half")},
+	}, brokenPayment.Headers...)
+	return &r
+}
+
+// TestShop reads what the shop leaves behind: first with nothing wrong, then with one thing wrong each.
+func TestShop(t *testing.T) {
+	l := newLeftBehind(t)
+	l.put("orders", "1", ordered)
+	l.put("orders", "2", ShopOrder{ID: "2"})
+	l.put("accepted", "1", ordered)
+	l.put("rejected", "2", struct{}{})
+	l.put("payments", "1", ShopPayment{"1", 1600})
+	broken := brokenPayment
+	l.produce(&broken, deadPayment())
+	l.put("shipments", "1", ShopShipment{"1", "van"})
+	l.put("movements", "cup", ShopMovement{Quantity: 10})
+	l.put("movements", "cup", ShopMovement{-2, "1"})
+	l.put("stock", "cup", level{10, 0})
+	l.put("stock", "cup", level{8, 2})
+	l.put("sales", "1", sale{Order: &ordered, Placed: then})
+	l.put("sales", "1", sale{Order: &ordered, Placed: then, Cents: 1600})
+	l.put("sales", "1", sale{Order: &ordered, Placed: then, Cents: 1600, Carrier: "van"})
+	l.execute(`create table stock (key text, state jsonb); insert into stock values ('cup', '{"pieces": 8, "sold": 2}')`)
+	l.execute(`create table sales (key text, state jsonb); insert into sales values ('1', '{"cents": 1600, "carrier": "van"}')`)
+	l.execute(`create table orders (id text, customer text, placed timestamptz, cents bigint, paid bigint, carrier text, status text);
+		insert into orders values ('1', 'Ada', to_timestamp(1700000000), 1600, 1600, 'van', 'complete')`)
+	l.execute(`create table order_lines (order_id text, number int, product text, quantity bigint, cents bigint);
+		insert into order_lines values ('1', 1, 'cup', 2, 800)`)
+	require.Empty(t, l.found())
+
+	l.put("accepted", "1", ordered)
+	l.put("movements", "cup", ShopMovement{-2, "1"})
+	l.put("sales", "1", sale{Order: &ordered, Placed: then, Cents: 1600, Carrier: "van"})
+	again := deadPayment()
 	again.Value = []byte("[")
-	require.NoError(t, client.ProduceSync(t.Context(), dead(), again).FirstErr())
-	execute(`update sales set state = '{"cents": 1600}'; update orders set paid = 0; delete from order_lines; update stock set state = '{}'`)
+	l.produce(deadPayment(), again)
+	l.execute(`update sales set state = '{"cents": 1600}'; update orders set paid = 0; delete from order_lines; update stock set state = '{}'`)
 	require.Equal(t, map[string]Faults{
 		"accepted": {Doubled: 1}, "movements": {Doubled: 1}, "stock": {Lost: 1}, "sales": {Doubled: 1}, "dead letters": {Doubled: 2},
 		"table stock": {Wrong: 1}, "table sales": {Wrong: 1}, "table orders": {Wrong: 1}, "table order_lines": {Lost: 1},
-	}, found())
+	}, l.found())
 }

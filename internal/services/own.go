@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -42,6 +43,15 @@ func (b *Broker) Addr() string { return b.service.Address }
 type Cluster struct {
 	Controller *Controller
 	Brokers    []*Broker
+}
+
+// Addr returns the addresses of all brokers, separated by commas, as clients take them.
+func (c *Cluster) Addr() string {
+	addresses := make([]string, len(c.Brokers))
+	for i, b := range c.Brokers {
+		addresses[i] = b.Addr()
+	}
+	return strings.Join(addresses, ",")
 }
 
 // Controller is the process that decides on the leaders of a Cluster.

@@ -42,33 +42,24 @@ func (r *route) again(ctx context.Context, request runtime.KeyedRequest) (runtim
 func (r *route) look(ctx context.Context, request runtime.KeyedRequest, thorough bool) (offset int64, found bool, _ error) {
 	log := r.ingress.config.Log
 	if !thorough {
-		state, err := log.Producer(ctx, request.TopicPartition, request.Identity.ProducerID)
-		if err == nil && state.Known {
-			return 0, false, nil
-		}
-		if err != nil && !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, runtime.ErrDenied) {
-			return 0, false, fmt.Errorf("producer state of topic %s partition %d: %w", request.Topic, request.Partition, err)
+		forgotten, err := runtime.Forgotten(ctx, log, request.TopicPartition, request.Identity.ProducerID)
+		if err != nil || !forgotten {
+			return 0, false, err
 		}
 	}
-	start, end, err := log.Bounds(ctx, request.TopicPartition)
-	if err != nil {
-		return 0, false, fmt.Errorf("bounds of topic %s partition %d: %w", request.Topic, request.Partition, err)
-	}
-	from := runtime.Position{TopicPartition: request.TopicPartition, Offset: max(start, min(end, request.From))}
-	err = log.Batches(ctx, from, func(h runtime.BatchHeader) bool {
-		if found = h.Identity == request.Identity && h.Sequence == request.Sequence; found {
-			offset = h.Offset
-		}
-		return !found
-	})
-	if err != nil {
-		return 0, false, fmt.Errorf("look for a record in topic %s partition %d: %w", request.Topic, request.Partition, err)
-	}
-	if !found && start > request.From {
+	from := runtime.Position{TopicPartition: request.TopicPartition, Offset: request.From}
+	offset, start, err := runtime.Search(ctx, log, from, request.Identity, request.Sequence)
+	switch {
+	case err != nil:
+		return 0, false, err
+	case offset >= 0:
+		return offset, true, nil
+	case start > request.From:
 		return 0, false, fmt.Errorf("whether a record is in topic %s partition %d can't be told: it was cut at offset %d",
 			request.Topic, request.Partition, start)
+	default:
+		return 0, false, nil
 	}
-	return offset, found, nil
 }
 
 // lost handles a record that the broker does not take under what is remembered. Either it has it and much more of that

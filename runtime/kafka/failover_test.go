@@ -1,6 +1,7 @@
 package kafka_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -11,19 +12,16 @@ import (
 
 	"github.com/kappaflows/flows/internal/services"
 	"github.com/kappaflows/flows/runtime"
+	"github.com/kappaflows/flows/runtime/kafka"
 )
 
 // TestFailover holds a cluster to what the engine does when another broker leads: it knows what an identity has sent as
 // the one before did. With too few copies nothing is taken, which passes.
 func TestFailover(t *testing.T) {
 	t.Parallel()
-	cluster := services.NewCluster(t, "", "", "")
-	var addresses []string
-	for _, b := range cluster.Brokers {
-		addresses = append(addresses, b.Addr())
-	}
+	cluster := newCluster(t)
 	ctx := withPatience(t)
-	log := connect(t, strings.Join(addresses, ","))
+	log := connect(t, cluster.Addr())
 	p := newTopic(ctx, t, log, 1)
 	identity := identityOf(ctx, t, log)
 	reader, err := log.Open(ctx, runtime.Position{TopicPartition: p}, runtime.ReadLimits{})
@@ -33,15 +31,7 @@ func TestFailover(t *testing.T) {
 		require.Equal(t, runtime.Ack{Offset: int64(10 * i)}, send(ctx, t, log, identity, batch(p, 10*i)))
 	}
 
-	admin, err := kgo.NewClient(kgo.SeedBrokers(addresses...))
-	require.NoError(t, err)
-	defer admin.Close()
-	leader := func() int32 {
-		topics, err := kadm.NewClient(admin).ListTopics(ctx, p.Topic)
-		require.NoError(t, err)
-		return topics[p.Topic].Partitions[0].Leader
-	}
-	first := leader()
+	first := cluster.leader(ctx, p)
 	cluster.Brokers[first-1].Kill()
 	for i := range int32(5) {
 		require.Equal(t, runtime.Ack{Offset: int64(10 * i)}, send(ctx, t, log, identity, batch(p, 10*i)), "all five are remembered")
@@ -55,7 +45,7 @@ func TestFailover(t *testing.T) {
 
 	var second int32
 	require.Eventually(t, func() bool {
-		second = leader()
+		second = cluster.leader(ctx, p)
 		return second > 0 && second != first
 	}, patience, 100*time.Millisecond)
 	third := 6 - first - second
@@ -76,9 +66,54 @@ func TestFailover(t *testing.T) {
 		return true
 	}))
 	require.Equal(t, 7, headers)
-	// The coordinator of a group is gone, and does not come back: its members find the next one.
-	held := hold(ctx, t, log, p.Topic)
-	await := func(comes bool) {
+	cluster.failCoordinator(ctx, log, p.Topic)
+}
+
+// failCoordinator: the coordinator of a group is gone, and does not come back. Its members find the next one.
+func (c *testCluster) failCoordinator(ctx context.Context, log *kafka.Log, topic string) {
+	c.t.Helper()
+	held := hold(ctx, c.t, log, topic)
+	awaitHeld(ctx, c.t, held, 1, true)
+	c.coordinator(ctx, topic).Kill()
+	awaitHeld(ctx, c.t, held, 1, false)
+	awaitHeld(ctx, c.t, held, 1, true)
+}
+
+// testCluster is several brokers, and another client that asks them things.
+type testCluster struct {
+	*services.Cluster
+	t     *testing.T
+	admin *kadm.Client
+}
+
+func newCluster(t *testing.T) *testCluster {
+	t.Helper()
+	cluster := services.NewCluster(t, "", "", "")
+	client, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(cluster.Addr(), ",")...))
+	require.NoError(t, err)
+	t.Cleanup(client.Close)
+	return &testCluster{Cluster: cluster, t: t, admin: kadm.NewClient(client)}
+}
+
+// leader returns the id of the broker that leads a partition, which are numbered from 1.
+func (c *testCluster) leader(ctx context.Context, p runtime.TopicPartition) int32 {
+	c.t.Helper()
+	topics, err := c.admin.ListTopics(ctx, p.Topic)
+	require.NoError(c.t, err)
+	return topics[p.Topic].Partitions[p.Partition].Leader
+}
+
+func (c *testCluster) coordinator(ctx context.Context, group string) *services.Broker {
+	c.t.Helper()
+	coordinators := c.admin.FindGroupCoordinators(ctx, group)
+	require.NoError(c.t, coordinators.Error())
+	return c.Brokers[coordinators[group].NodeID-1]
+}
+
+// awaitHeld waits until a member of a group has been given, or has given back, so many partitions.
+func awaitHeld(ctx context.Context, t *testing.T, held <-chan bool, partitions int, comes bool) {
+	t.Helper()
+	for range partitions {
 		select {
 		case now := <-held:
 			require.Equal(t, comes, now)
@@ -86,44 +121,19 @@ func TestFailover(t *testing.T) {
 			require.Fail(t, "the member is not in its group")
 		}
 	}
-	await(true)
-	coordinators := kadm.NewClient(admin).FindGroupCoordinators(ctx, p.Topic)
-	require.NoError(t, coordinators.Error())
-	cluster.Brokers[coordinators[p.Topic].NodeID-1].Kill()
-	await(false)
-	await(true)
 }
 
 // TestSilentBroker stops one broker of a cluster, which leads and coordinates: it takes connections and does not answer.
 // Once the others have taken over everything goes on without it, and with it when it goes on.
 func TestSilentBroker(t *testing.T) {
 	t.Parallel()
-	cluster := services.NewCluster(t, "", "", "")
-	var addresses []string
-	for _, b := range cluster.Brokers {
-		addresses = append(addresses, b.Addr())
-	}
+	cluster := newCluster(t)
 	ctx := withPatience(t)
-	log := connect(t, strings.Join(addresses, ","))
+	log := connect(t, cluster.Addr())
 	p := newTopic(ctx, t, log, 12)
 	held := hold(ctx, t, log, p.Topic)
-	await := func(comes bool) {
-		for range 12 {
-			select {
-			case now := <-held:
-				require.Equal(t, comes, now)
-			case <-ctx.Done():
-				require.Fail(t, "the member waits for the broker")
-			}
-		}
-	}
-	await(true)
-	admin, err := kgo.NewClient(kgo.SeedBrokers(addresses...))
-	require.NoError(t, err)
-	defer admin.Close()
-	coordinators := kadm.NewClient(admin).FindGroupCoordinators(ctx, p.Topic)
-	require.NoError(t, coordinators.Error())
-	silent := cluster.Brokers[coordinators[p.Topic].NodeID-1]
+	awaitHeld(ctx, t, held, 12, true)
+	silent := cluster.coordinator(ctx, p.Topic)
 	identity := identityOf(ctx, t, log)
 	first := func(i int32) []runtime.RecordBatch {
 		return batch(runtime.TopicPartition{Topic: p.Topic, Partition: i}, 0)
@@ -136,8 +146,8 @@ func TestSilentBroker(t *testing.T) {
 	for i := range int32(12) {
 		require.NoError(t, send(ctx, t, log, identity, first(i)).Err)
 	}
-	await(false)
-	await(true)
+	awaitHeld(ctx, t, held, 12, false)
+	awaitHeld(ctx, t, held, 12, true)
 	identityOf(ctx, t, log)
 	reader, err := log.Open(ctx, runtime.Position{TopicPartition: p}, runtime.ReadLimits{})
 	require.NoError(t, err)

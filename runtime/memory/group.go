@@ -5,7 +5,6 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -242,7 +241,7 @@ func (s *session) follow(ctx context.Context, seen int) int {
 	if evicted {
 		s.rejoin()
 	}
-	for _, partition := range sortedPartitions(target) {
+	for _, partition := range runtime.SortedPartitions(target) {
 		if s.running[partition] == nil {
 			s.start(ctx, partition)
 		}
@@ -344,13 +343,4 @@ func (s *session) leave() {
 	s.log.mu.Unlock()
 	s.release(nil)
 	s.owning.Wait()
-}
-
-func sortedPartitions(set map[runtime.TopicPartition]bool) []runtime.TopicPartition {
-	return slices.SortedFunc(maps.Keys(set), func(a, b runtime.TopicPartition) int {
-		if a.Topic != b.Topic {
-			return strings.Compare(a.Topic, b.Topic)
-		}
-		return int(a.Partition - b.Partition)
-	})
 }

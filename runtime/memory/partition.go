@@ -37,18 +37,28 @@ func (p *partitionLog) send(identity runtime.Identity, sequence int32, records [
 	if identity.ProducerID < 0 {
 		return runtime.Ack{Offset: p.append(runtime.BatchHeader{Identity: identity, Sequence: -1}, records).Offset}
 	}
-	known, ok := p.producers[identity.ProducerID]
-	if !ok {
-		known = &producer{epoch: identity.Epoch}
-	} else if repeated, err := known.check(identity.Epoch, sequence, len(records)); err != nil {
-		return runtime.Ack{Offset: -1, Err: err}
-	} else if repeated != nil {
-		return runtime.Ack{Offset: repeated.Offset}
+	if known := p.producers[identity.ProducerID]; known != nil {
+		repeated, err := known.check(identity.Epoch, sequence, len(records))
+		switch {
+		case err != nil:
+			return runtime.Ack{Offset: -1, Err: err}
+		case repeated != nil:
+			return runtime.Ack{Offset: repeated.Offset}
+		}
 	}
 	header := p.append(runtime.BatchHeader{Identity: identity, Sequence: sequence}, records)
-	known.add(header)
-	p.producers[identity.ProducerID] = known
+	p.remember(header)
 	return runtime.Ack{Offset: header.Offset}
+}
+
+// remember notes a batch as the last of its producer.
+func (p *partitionLog) remember(h runtime.BatchHeader) {
+	known := p.producers[h.Identity.ProducerID]
+	if known == nil {
+		known = &producer{epoch: h.Identity.Epoch}
+		p.producers[h.Identity.ProducerID] = known
+	}
+	known.add(h)
 }
 
 // check says whether a batch repeats one that is remembered; an error where it is neither that nor the next.
@@ -153,15 +163,9 @@ func (p *partitionLog) lose(from int64) {
 	p.batches = slices.DeleteFunc(p.batches, lost)
 	clear(p.producers)
 	for _, h := range p.batches {
-		if h.Identity.ProducerID < 0 {
-			continue
+		if h.Identity.ProducerID >= 0 {
+			p.remember(h)
 		}
-		known := p.producers[h.Identity.ProducerID]
-		if known == nil {
-			known = &producer{epoch: h.Identity.Epoch}
-			p.producers[h.Identity.ProducerID] = known
-		}
-		known.add(h)
 	}
 	p.changed.notify()
 }

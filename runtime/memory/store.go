@@ -2,7 +2,6 @@ package memory
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -287,9 +286,7 @@ func (s *Store) Checkpoints(ctx context.Context, function string) ([]runtime.Che
 			rows = append(rows, s.view(s.checkpoints[key]))
 		}
 	}
-	slices.SortFunc(rows, func(a, b runtime.Checkpoint) int {
-		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
-	})
+	slices.SortFunc(rows, func(a, b runtime.Checkpoint) int { return a.Compare(b.TopicPartition) })
 	return rows, nil
 }
 

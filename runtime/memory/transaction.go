@@ -66,9 +66,7 @@ func (s *Store) commitSteps(batch *runtime.Commit) []step {
 	}
 	keys = append(keys, batch.Deletes.Keys...)
 	slices.Sort(keys)
-	for _, key := range keys {
-		steps = append(steps, step{lock: lock{table: batch.Table, key: key}})
-	}
+	steps = append(steps, locking(locksOf(batch.Table, keys)...)...)
 	return append(steps, step{do: func() error { return s.commit(batch) }})
 }
 
