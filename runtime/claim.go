@@ -16,7 +16,9 @@ type claim struct {
 	info     TopicInfo
 	identity Identity
 	outlets  map[TopicPartition]outlet
-	next     int64
+	// described are the output topics, as far as they were asked about.
+	described map[string]TopicInfo
+	next      int64
 	// ordinal is the one of the first new batch.
 	ordinal int64
 	settled []*pending
@@ -33,7 +35,7 @@ func (o *owner) take(ctx context.Context) (*claim, error) {
 	if err != nil {
 		return nil, fmt.Errorf("claim checkpoint: %w", err)
 	}
-	c := &claim{owner: o, cp: cp, info: info, identity: cp.Identity, next: cp.Next}
+	c := &claim{owner: o, cp: cp, info: info, identity: cp.Identity, next: cp.Next, described: map[string]TopicInfo{}}
 	if c.outlets, err = decodeOutlets(cp.Sequences); err != nil {
 		return nil, fmt.Errorf("checkpoint of topic %s partition %d: %w", o.held.Topic, o.held.Partition, err)
 	}
@@ -185,7 +187,7 @@ func (c *claim) identify(ctx context.Context) (err error) {
 func (c *claim) outputPartitions(ctx context.Context) ([]TopicPartition, error) {
 	partitions := maps.Clone(c.outlets)
 	for _, spec := range c.function.allOutputs() {
-		info, err := c.log.Describe(ctx, spec.Name)
+		info, err := c.describe(ctx, spec.Name)
 		if err != nil && !errors.Is(err, ErrUnknownTopic) {
 			return nil, fmt.Errorf("output topic %s: %w", spec.Name, err)
 		}
@@ -194,6 +196,18 @@ func (c *claim) outputPartitions(ctx context.Context) ([]TopicPartition, error) 
 		}
 	}
 	return SortedPartitions(partitions), nil
+}
+
+// describe returns what the log says of an output topic. It is asked once.
+func (c *claim) describe(ctx context.Context, name string) (TopicInfo, error) {
+	if info, ok := c.described[name]; ok {
+		return info, nil
+	}
+	info, err := c.log.Describe(ctx, name)
+	if err == nil {
+		c.described[name] = info
+	}
+	return info, err
 }
 
 // identityChecks is how many output partitions are asked about at once.

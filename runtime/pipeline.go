@@ -93,7 +93,7 @@ func (p *pipeline) closeReader(err error) error {
 }
 
 func (c *claim) newPipeline(ctx context.Context) (*pipeline, error) {
-	router, err := newRouter(ctx, c.log, c.function, c.outlets, c.limits.budget)
+	router, err := newRouter(ctx, c.describe, c.function, c.outlets, c.limits.budget)
 	if err != nil {
 		return nil, err
 	}

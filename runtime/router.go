@@ -38,11 +38,14 @@ type door struct {
 	filled int
 }
 
-// newRouter asks the log about the function's output topics and goes on with the sequences of the checkpoint.
-func newRouter(ctx context.Context, log Log, f *Function, outlets map[TopicPartition]outlet, budget *budget) (*router, error) {
+// newRouter asks about the function's output topics and goes on with the sequences of the checkpoint.
+func newRouter(
+	ctx context.Context, describe func(context.Context, string) (TopicInfo, error), f *Function,
+	outlets map[TopicPartition]outlet, budget *budget,
+) (*router, error) {
 	r := &router{budget: budget}
 	for _, spec := range f.allOutputs() {
-		info, err := log.Describe(ctx, spec.Name)
+		info, err := describe(ctx, spec.Name)
 		if err != nil {
 			return nil, fmt.Errorf("output topic %s: %w", spec.Name, err)
 		}
