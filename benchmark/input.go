@@ -37,11 +37,7 @@ func (p *place) fill(ctx context.Context, s settings, of input) (string, error) 
 	if err != nil {
 		return "", err
 	}
-	value := func() []byte { return valueOf(of.size) }
-	if of.noise {
-		value = noise(of.size)
-	}
-	next := keys(of)
+	next, value := keys(of), values(of)
 	var failed error
 	for range of.messages {
 		p.client.Produce(ctx, &kgo.Record{Topic: name, Key: next(), Value: value()}, func(_ *kgo.Record, err error) {
@@ -57,12 +53,16 @@ func (p *place) fill(ctx context.Context, s settings, of input) (string, error) 
 	return name, failed
 }
 
-// noise returns a source of text that compression makes nothing of.
-func noise(size int) func() []byte {
+// values returns a source of values: all one, or text that compression makes nothing of.
+func values(of input) func() []byte {
+	if !of.noise {
+		value := valueOf(of.size)
+		return func() []byte { return value }
+	}
 	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 	random := rand.New(rand.NewPCG(3, 4))
 	return func() []byte {
-		value := make([]byte, size)
+		value := make([]byte, of.size)
 		for i := range value {
 			value[i] = letters[random.IntN(len(letters))]
 		}

@@ -33,6 +33,9 @@ var countContenders = []contender{
 	{saramaInMemory, runLoop("in-memory")},
 }
 
+// joinContenders join two topics.
+var joinContenders = []contender{{flows, runJoin}, {streamsOnce, runStreamsJoin}}
+
 // countPrefix begins the ids of parts that differ only in how messages spread over keys.
 const countPrefix = "count-"
 
@@ -93,13 +96,13 @@ var parts = []part{
 	{
 		id: "join", title: "Join of two topics", set: setUniform,
 		text:       "Each message updates its side of a table, and where the other side is there, the two together are an output. The messages are those of both topics.",
-		contenders: []contender{{flows, runJoin}, {streamsOnce, runStreamsJoin}},
+		contenders: joinContenders,
 		goals:      []goal{atLeast(1.5, flows, streamsOnce)}, columns: throughput,
 	},
 	{
 		id: "join-noise", title: "Join of two topics, of values that do not compress", set: func(s *settings) { s.Shape, s.Noise = uniform, true },
 		text:       "The same, with values of random letters. The values of the other parts are all the alphabet, and flows compresses what it keeps of outputs.",
-		contenders: []contender{{flows, runJoin}, {streamsOnce, runStreamsJoin}}, columns: throughput, fewer: true,
+		contenders: joinContenders, columns: throughput, fewer: true,
 	},
 	latencyPart, latencyRates, partitionsPart, functionsPart, keysPart, batchPart, idlePart,
 	// These are the last: what their large table leaves to be tidied up in the database would slow the others down.
