@@ -48,14 +48,17 @@ func newMeasurements(c *cluster) *measurements {
 		{"memory of a word count (MiB)", 4},
 		{"memory of a shop (MiB)", 4},
 		{"memory of a table (MiB)", 4},
+		// It grows with the orders that have come, up to what CACHE_BYTES lets it.
+		{"states that this shop keeps in memory (MiB)", unjudged},
 		{"goroutines of these three", 10},
 		{"open files and sockets of these three", 10},
 		{"sessions of the database", 5},
 		{"largest checkpoint row (KiB)", 4},
 		{"outputs kept in checkpoints (KiB)", 64},
-		// It is vacuumed at 1,000 dead rows, of which each may have a page, and at 10,000 dead pieces of outputs.
-		{"table of checkpoints (MiB)", 28},
-		{"dead checkpoints", 1000},
+		// It is vacuumed within a minute of 200 dead rows, of which each may have a page, and of 1,000 dead pieces of outputs,
+		// of which each has a quarter of one.
+		{"table of checkpoints (MiB)", 4},
+		{"dead checkpoints", 400},
 		{"table of word counts (MiB)", 1},
 		{"dead word counts", 1000},
 		{"bytes a sale", 10},
@@ -98,14 +101,19 @@ func (m *measurements) sample() {
 	for _, group := range slices.Concat(groups["wordcount"], groups["shop"], groups["table"]) {
 		row[1] += float64(c.lag(group))
 	}
-	goroutines, files := 0.0, 0.0
+	goroutines, files, states := 0.0, 0.0, 0.0
 	for _, program := range []string{"wordcount", "shop", "table"} {
 		of := c.scrape(c.staying()[program])
 		row = append(row, of["process_resident_memory_bytes"]/(1<<20))
 		goroutines += of["go_goroutines"]
 		files += of["process_open_fds"]
+		for name, value := range of {
+			if program == "shop" && strings.HasPrefix(name, "flows_cache_bytes{") {
+				states += value
+			}
+		}
 	}
-	row = append(row, goroutines, files)
+	row = append(row, states/(1<<20), goroutines, files)
 	c.session(func(ctx context.Context, connection *pgx.Conn) {
 		values := make([]float64, 8)
 		into := make([]any, len(values))

@@ -50,7 +50,7 @@ func (p *pipeline) waitToRetry(reading context.Context, message *topic.Raw, reas
 	wait := vary(p.options.Errors.wait(p.attempts), p.random)
 	p.status.retrying(err.Error())
 	p.logger.Warn("the function failed; trying again", "err", err, "attempt", p.attempts, "of", p.options.Errors.Attempts, "wait", wait)
-	p.observer.Happened(p.function.Name, p.held.TopicPartition, MessageRetried, 1)
+	p.happened(MessageRetried, 1)
 	return Sleep(reading, p.clock, wait)
 }
 
@@ -71,11 +71,11 @@ func (p *pipeline) tellDiscards(b *batch) {
 		return
 	}
 	if d.deadLetters > 0 {
-		p.observer.Happened(p.function.Name, p.held.TopicPartition, MessageDeadLettered, d.deadLetters)
+		p.happened(MessageDeadLettered, d.deadLetters)
 		p.logger.Warn("messages went to the dead-letter topic", "messages", d.deadLetters, "first_offset", d.offset, "err", d.reason)
 	}
 	if d.skips > 0 {
-		p.observer.Happened(p.function.Name, p.held.TopicPartition, MessageSkipped, d.skips)
+		p.happened(MessageSkipped, d.skips)
 		p.logger.Warn("messages were skipped", "messages", d.skips, "first_offset", d.offset, "err", d.reason)
 	}
 }

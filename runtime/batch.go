@@ -21,12 +21,14 @@ type batch struct {
 	locked   *lockedJob
 	discards discards
 	stats    BatchStats
-	// oldest is the earliest timestamp of the inputs, in milliseconds.
+	// touched is how many bytes the states took that it may have changed.
+	touched int
+	// oldest is the timestamp of the first input.
 	oldest time.Time
 }
 
 // effects is what a batch does to the store besides moving the checkpoint. It belongs to the batch until that is committed,
-// and to another one then.
+// and is emptied for another one then, which may be long in coming.
 type effects struct {
 	writes  StateWrites
 	deletes StateDeletes
@@ -42,7 +44,6 @@ func (b *batch) reset(ordinal int64, of *effects) {
 		of = b.effects
 	}
 	of.reset()
-	clear(b.outputs.sections)
 	*b = batch{
 		ordinal: ordinal,
 		outputs: pending{ordinal: ordinal, sections: b.outputs.sections[:0]},
@@ -54,6 +55,7 @@ func (f *effects) reset() {
 	clear(f.dirty)
 	clear(f.changes)
 	clear(f.writes.Keys)
+	clear(f.writes.States)
 	clear(f.deletes.Keys)
 	*f = effects{
 		writes: StateWrites{
@@ -133,6 +135,9 @@ type stateError struct {
 
 func (e *stateError) Error() string { return "state: " + e.err.Error() }
 func (e *stateError) Unwrap() error { return e.err }
+
+// Permanent says that another attempt makes the same state.
+func (e *stateError) Permanent() bool { return true }
 
 // discards counts the messages of a batch that the function was not applied to, and keeps one of them to tell of.
 type discards struct {

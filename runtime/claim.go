@@ -47,7 +47,7 @@ func (o *owner) take(ctx context.Context) (*claim, error) {
 	}
 	// A process that crashed may not have come to it, and tools would see lag where there is none.
 	c.held.Mark(c.next)
-	o.observer.Happened(o.function.Name, o.held.TopicPartition, PartitionClaimed, 1)
+	o.happened(PartitionClaimed, 1)
 	return c, nil
 }
 
@@ -113,6 +113,9 @@ func (c *claim) position(ctx context.Context) error {
 	return nil
 }
 
+// from is the first offset that is read.
+func (c *claim) from() int64 { return max(c.next, c.skipped) }
+
 // bounds returns those of the partition. A log that ends before the checkpoint is asked again once it is sure that others
 // don't know better: a broker that was away goes on to answer for what it led until it hears of its successor.
 func (c *claim) bounds(ctx context.Context) (start, end int64, err error) {
@@ -134,6 +137,7 @@ func (c *claim) begin(ctx context.Context) error {
 	if err := c.store.Commit(ctx, commit); err != nil {
 		return fmt.Errorf("commit first position: %w", err)
 	}
+	c.cp.Next = c.next
 	return nil
 }
 

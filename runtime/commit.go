@@ -14,7 +14,6 @@ const idleAfter = time.Second
 // what is acknowledged from the checkpoint, so that nothing is left in doubt.
 func (p *pipeline) commit(work context.Context) error {
 	last, err := p.commitAll(work)
-	close(p.sends)
 	if err != nil {
 		return err
 	}
@@ -24,8 +23,10 @@ func (p *pipeline) commit(work context.Context) error {
 	return p.clear(work)
 }
 
-// commitAll commits until there are no more batches; last is the ordinal behind the last one.
+// commitAll commits until there are no more batches; last is the ordinal behind the last one. The sender is told that nothing
+// more comes however it ends: a function that is applied to locked rows can end the goroutine.
 func (p *pipeline) commitAll(work context.Context) (last int64, err error) {
+	defer close(p.sends)
 	last = p.ordinal
 	for {
 		b, err := p.nextBatch(work)
@@ -92,7 +93,7 @@ func (p *pipeline) clear(work context.Context) error {
 // commitBatch commits one batch in one transaction, once there is room for its outputs in the checkpoint. A batch is
 // void when the function failed in it.
 func (p *pipeline) commitBatch(work context.Context, b *batch) (void bool, err error) {
-	if err := wait(work, p.acking, func() bool { return p.room(len(b.pending)) }); err != nil {
+	if err := wait(work, p.acking, func() bool { return p.room(b.stats.OutBytes) }); err != nil {
 		return false, err
 	}
 	start := p.clock.Now()
@@ -120,9 +121,9 @@ func (p *pipeline) commitBatch(work context.Context, b *batch) (void bool, err e
 
 // room says whether a batch with so many bytes of outputs may be committed: whether the checkpoint has a slot for it, and
 // not too much waits to be acknowledged.
-func (p *pipeline) room(pending int) bool {
+func (p *pipeline) room(outputs int) bool {
 	unacked := p.unacked.Load()
-	return p.ledger.room(p.acked.Load()) && (unacked == 0 || int(unacked)+pending <= unackedBatches*p.limits.outputBytes())
+	return p.ledger.room(p.acked.Load()) && (unacked == 0 || int(unacked)+outputs <= unackedBatches*p.limits.outputBytes())
 }
 
 func (p *pipeline) commitLocked(work context.Context, b *batch) error {
@@ -134,17 +135,17 @@ func (p *pipeline) commitLocked(work context.Context, b *batch) error {
 	})
 }
 
-// calm is how many batches without a conflict make earlier conflicts forgotten.
-const calm = 256
+// calmAfter is how many batches without a conflict make earlier conflicts forgotten.
+const calmAfter = 256
 
 func (p *pipeline) succeeded(b *batch) {
 	if b.locked == nil {
-		if p.calm++; p.calm == calm {
+		if p.calm++; p.calm == calmAfter {
 			p.conflicts = 0
 		}
 	}
 	p.tellDiscards(b)
-	p.unacked.Add(int64(len(b.pending)))
+	p.unacked.Add(int64(b.stats.OutBytes))
 	p.release(b)
 	p.reached = b.next
 	p.searching.Lock()
@@ -159,7 +160,7 @@ func (p *pipeline) release(b *batch) {
 	of := b.effects
 	b.effects = nil
 	p.limits.budget.spaces.give(of.states)
-	of.states = nil
+	of.reset()
 	select {
 	case p.effects <- of:
 	default:

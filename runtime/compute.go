@@ -136,6 +136,7 @@ func (p *pipeline) make(reading, work context.Context, b *batch, messages []topi
 		}
 		if failed == nil {
 			p.processor.cache.shrink(p.committed.Load())
+			p.status.caching(p.processor.cache.bytes)
 			p.recovered()
 			return n, nil
 		}
@@ -184,26 +185,19 @@ func (p *pipeline) run(reading, work context.Context, b *batch, messages []topic
 	return n, nil, p.hand(work, b)
 }
 
-// measureLag notes how many messages wait behind the batch, as far as the reader knows.
-func (p *pipeline) measureLag(b *batch) {
-	if end := p.reader.End(); end >= 0 {
-		b.stats.Lag = max(0, end-b.next)
-	}
-}
-
 // runLocked does the same with the rows of the messages' keys locked. The function is then called by the committer's
 // goroutine, inside the transaction, while this one waits.
 func (p *pipeline) runLocked(reading, work context.Context, b *batch, messages []topic.Raw) (n int, failed *failedAt, err error) {
 	if err := p.await(work, b.ordinal); err != nil {
 		return 0, nil, err
 	}
+	messages = messages[:min(len(messages), p.processor.affordable())]
 	job := &lockedJob{keys: p.processor.distinctKeys(messages), done: make(chan struct{})}
 	job.compute = func(rows []StateRow) (err error) {
 		job.n, job.failed, err = p.processor.runWith(work, reading.Done(), b, messages, job.keys, rows, p.identity)
 		if job.failed != nil {
 			return errVoid
 		}
-		p.measureLag(b)
 		return err
 	}
 	b.locked = job
@@ -245,7 +239,6 @@ func (p *processor) distinctKeys(messages []topic.Raw) []string {
 
 // hand gives a batch to the committer.
 func (p *pipeline) hand(work context.Context, b *batch) error {
-	p.measureLag(b)
 	select {
 	case p.commits <- b:
 		return nil

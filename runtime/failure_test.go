@@ -83,6 +83,9 @@ func failures() map[string]struct {
 		"too large a record": {func(_ topic.Message[string, string], _ int64) (int64, topic.Records, error) {
 			return 1, topic.Records{counts.Record(string(bytes.Repeat([]byte("x"), 2<<20)), 1)}, nil
 		}, bad, runtime.ErrRecordTooLarge, "topic counts"},
+		"record that cannot be encoded": {func(topic.Message[string, string], int64) (int64, topic.Records, error) {
+			return 1, topic.Records{counts.Record("\xff", 1)}, nil
+		}, bad, nil, "UTF-8"},
 		"state that cannot be encoded": {func(topic.Message[string, string], int64) (int64, topic.Records, error) { return -1, nil, nil }, bad, errFussy, "state"},
 		"format that panics":           {func(topic.Message[string, string], int64) (int64, topic.Records, error) { return -2, nil, nil }, bad, nil, "panic: fussy"},
 		"undecodable":                  {nil, []byte{0xff}, nil, "key is no"},
@@ -129,6 +132,21 @@ func TestAFailureStopsTheFunctionAtItsMessage(t *testing.T) {
 }
 
 // TestAFailureWithASlowBroker: what came before the message is sent even when the broker is away at that moment.
+// TestWhatCannotBeEncodedIsPermanent: a function gives the same again however often it is tried.
+func TestWhatCannotBeEncodedIsPermanent(t *testing.T) {
+	policy := runtime.ErrorPolicy{Permanent: runtime.Stop, Spent: runtime.Skip, Attempts: 1}
+	for _, name := range []string{"record that cannot be encoded", "state that cannot be encoded", "too large a record", "undecodable", "no key"} {
+		t.Run(name, func(t *testing.T) {
+			inRig(t, 1, func(r *rig) {
+				c := failures()[name]
+				r.append(0, runtime.Output{Key: c.key, Value: []byte("v")})
+				err := r.failure(r.start(r.log, r.store, picky(t, runtime.Options{Errors: policy}, c.bad)))
+				require.ErrorContains(t, err, c.says)
+			})
+		})
+	}
+}
+
 func TestAFailureWithASlowBroker(t *testing.T) {
 	inRig(t, 1, func(r *rig) {
 		r.putMany(12, 4)
@@ -199,6 +217,30 @@ func TestAFunctionThatEndsItsGoroutine(t *testing.T) {
 			return 0, nil, nil
 		})
 		require.ErrorContains(t, r.failure(r.start(r.log, r.store, f)), "Goexit")
+	})
+}
+
+// TestAFunctionThatEndsItsGoroutineWithLockedRows: it is another goroutine then, on which others wait.
+func TestAFunctionThatEndsItsGoroutineWithLockedRows(t *testing.T) {
+	inRig(t, 1, func(r *rig) {
+		commits := 0
+		store := &faultyStore{Store: r.store, commit: func(ctx context.Context, batch *runtime.Commit) error {
+			if commits++; commits == 2 { // the first one says where the partition begins
+				return runtime.ErrConflict
+			}
+			return r.store.Commit(ctx, batch)
+		}}
+		r.append(0, runtime.Output{Key: []byte("good"), Value: []byte("x")})
+		r.append(0, runtime.Output{Key: []byte("bad"), Value: []byte("x")})
+		calls := 0
+		f := picky(t, runtime.Options{}, func(topic.Message[string, string], int64) (int64, topic.Records, error) {
+			if calls++; calls > 1 {
+				goruntime.Goexit()
+			}
+			return 1, nil, nil
+		})
+		require.ErrorContains(t, r.failure(r.start(r.log, store, f)), "Goexit")
+		require.Equal(t, 2, calls)
 	})
 }
 

@@ -106,13 +106,14 @@ type Options struct {
 	// where the function is behind.
 	BatchMessages int
 	// BatchBytes bounds the input bytes of one batch and, apart from it, the output bytes; 0 is the partition's share of
-	// Config.BufferBytes, from 256 KiB to 16 MiB.
+	// Config.BufferBytes, from 256 KiB to 16 MiB, for inputs, and half of it for outputs.
 	BatchBytes int
 	// QueueBytes bounds what is read ahead for each partition; 0 is its share, as for BatchBytes.
 	QueueBytes int
 	// CacheBytes bounds the states that each partition keeps in memory; 0 is its share of Config.CacheBytes, at least 1 MiB.
 	CacheBytes int
-	// DrainTimeout is how long a partition may take to finish what it has begun when it must let go; 0 is 5 s.
+	// DrainTimeout is how long a partition may take to finish what it has begun when it must let go; 0 is 5 s. A process of
+	// flows.Main ends within nine seconds of being told to, whatever this says.
 	DrainTimeout time.Duration
 }
 

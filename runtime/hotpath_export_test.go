@@ -18,6 +18,11 @@ type HotPath struct {
 	identity Identity
 }
 
+// emptyStore has no states.
+type emptyStore struct{ groupStore }
+
+func (emptyStore) Load(context.Context, string, []string) ([]StateRow, error) { return nil, nil }
+
 // NewHotPath returns the hot path of a function whose states are all cached.
 func NewHotPath(f *Function, messages []topic.Raw) *HotPath {
 	budget := newBudget(0, 0)
@@ -29,7 +34,7 @@ func NewHotPath(f *Function, messages []topic.Raw) *HotPath {
 	}
 	h := &HotPath{messages: messages, batch: &batch{effects: &effects{}}, scratch: &batch{ordinal: 1 << 40, effects: &effects{}}, ledger: newLedger(&Checkpoint{}, 0, TopicID{}, Identity{}, nil, "")}
 	h.processor = &processor{
-		function: f, options: f.Options.withDefaults(), store: groupStore{}, clock: WallClock, random: anyRandom{}, router: r, durable: true,
+		function: f, options: f.Options.withDefaults(), store: emptyStore{}, clock: WallClock, random: anyRandom{}, router: r, durable: true,
 	}
 	h.processor.limits = limits{&h.processor.options, budget, weight(f)}
 	h.processor.cache = newCache(h.processor.limits.cacheBytes)
@@ -50,7 +55,7 @@ func (h *HotPath) Batch() {
 }
 
 // Find looks up the states of a batch.
-func (h *HotPath) Find() { h.processor.find(h.messages) }
+func (h *HotPath) Find() { h.processor.find(h.messages, len(h.messages)) }
 
 // Route puts records into a batch as outputs, and takes them back.
 func (h *HotPath) Route(records topic.Records, at time.Time) {

@@ -158,7 +158,8 @@ type Reader interface {
 	// messages. The bytes of a message stay valid as long as the message is referenced. ErrOutOfRange means that the
 	// log was cut below or above the position; ErrUnavailable that reading goes on when called again.
 	Read(ctx context.Context, dst []topic.Raw, limit int) ([]topic.Raw, error)
-	// End returns the offset behind the last record of the partition, as of the last answer of the broker; -1 before.
+	// End returns the offset behind the last record of the partition, as of the last answer of the broker; -1 before. It is
+	// learnt anew also while nothing is taken from the reader. It may be called while Read is.
 	End() int64
 	// Close stops reading and lets go of what is buffered.
 	Close() error

@@ -17,12 +17,10 @@ type BatchStats struct {
 	InBytes, OutBytes int
 	// Load, Compute, Commit and Send are how long each stage took; Commit and Send include waiting for answers.
 	Load, Compute, Commit, Send time.Duration
-	// Latency is the time from the timestamp of the batch's oldest input to the acknowledgement of its outputs.
+	// Latency is the time from the timestamp of the batch's first input to the acknowledgement of its outputs.
 	Latency time.Duration
-	// CacheHits and CacheMisses count the keys that were, and were not, in the cache.
+	// CacheMisses counts the keys whose states were loaded, and CacheHits the messages that needed none loaded.
 	CacheHits, CacheMisses int
-	// Lag is how many messages of the partition were not yet applied when the batch was taken, those in it excluded.
-	Lag int64
 }
 
 // Event is something rare that is worth counting.

@@ -70,7 +70,7 @@ func (anyRandom) Uint64() uint64 { return rand.Uint64() }
 
 // run processes the partition until ctx is done, which is no error, or something final fails.
 func (o *owner) run(ctx context.Context) error {
-	defer o.observer.Happened(o.function.Name, o.held.TopicPartition, PartitionReleased, 1)
+	defer o.happened(PartitionReleased, 1)
 	waits := newWaits(o.random)
 	for {
 		before := o.reached
@@ -112,26 +112,36 @@ func (o *owner) judge(err error, waits *waits) (wait time.Duration, fatal error)
 		o.logger.Debug("looking for the message whose row is refused", "err", err, "messages", refused.messages)
 		o.suspects.refused(refused)
 		return 0, nil
+	case errors.Is(err, ErrStoreBehind):
+		// Before the errors that pass, one of which may be how that was found out.
+		return 0, err
 	case errors.Is(err, ErrFenced):
-		o.observer.Happened(o.function.Name, o.held.TopicPartition, CommitFenced, 1)
+		o.happened(CommitFenced, 1)
 		o.retrying("another process has claimed the partition", err, fencedWait)
 		return fencedWait, nil
 	case errors.Is(err, ErrConflict):
 		o.conflicts++
-		o.observer.Happened(o.function.Name, o.held.TopicPartition, StateConflict, 1)
+		o.happened(StateConflict, 1)
 		if o.conflicts == 1 {
 			o.logger.Warn("a state is written by several partitions; going on with locked rows. Re-key the input through an intermediate topic to avoid this", "err", err)
 		}
 		return 0, nil
 	case errors.Is(err, ErrUnavailable), errors.Is(err, ErrOutOfRange), errors.Is(err, ErrOutOfOrder), errors.Is(err, ErrStaleIdentity):
-		// The last three are sorted out by a claim, which finds out what the log has.
+		// The last three are sorted out by a claim, which finds out what the log has. A function that takes longer than a
+		// database lets rows be locked must be applied without locks some time.
+		o.conflicts /= 2
 		wait = waits.next()
-		o.observer.Happened(o.function.Name, o.held.TopicPartition, Retried, 1)
+		o.happened(Retried, 1)
 		o.retrying("trying again", err, wait)
 		return wait, nil
 	default:
 		return 0, err
 	}
+}
+
+// happened tells the observer of an event of the partition, n times.
+func (o *owner) happened(event Event, n int) {
+	o.observer.Happened(o.function.Name, o.held.TopicPartition, event, n)
 }
 
 func (o *owner) retrying(what string, err error, wait time.Duration) {

@@ -65,17 +65,34 @@ func (c *claim) process(ctx context.Context) (err error) {
 	reading, stop := context.WithCancel(ctx)
 	defer stop()
 	defer context.AfterFunc(work, stop)()
+	c.status.reading(c.from(), p.reader.End)
 	c.status.enter(Running)
 	finished := make(chan struct{})
 	stages.Go(func() error { return p.compute(reading, work) })
 	// The committer is the last to finish: it waits for what is sent, and then commits that.
-	stages.Go(func() error { defer close(finished); return p.commit(work) })
+	gone := true
+	stages.Go(func() (err error) {
+		defer close(finished)
+		defer func() {
+			if gone {
+				cancel() // nobody hands on what the others wait for
+			}
+		}()
+		err = p.commit(work)
+		gone = false
+		return err
+	})
 	stages.Go(func() error { return p.send(work) })
 	stages.Go(func() error { return p.limitDrain(ctx, finished) })
-	if err := stages.Wait(); err != nil {
+	err = stages.Wait()
+	switch {
+	case gone:
+		return errGone
+	case err != nil:
 		return err
+	default:
+		return p.verdict
 	}
-	return p.verdict
 }
 
 // closeReader closes the reader without hiding an error that was there before.
@@ -101,8 +118,7 @@ func (c *claim) newPipeline(ctx context.Context) (*pipeline, error) {
 	if c.function.State != nil {
 		table = c.function.State.Table.Name
 	}
-	next := max(c.next, c.skipped)
-	reader, err := c.log.Open(ctx, Position{TopicPartition: c.held.TopicPartition, Offset: next}, ReadLimits{Bytes: c.limits.queueBytes})
+	reader, err := c.log.Open(ctx, Position{TopicPartition: c.held.TopicPartition, Offset: c.from()}, ReadLimits{Bytes: c.limits.queueBytes})
 	if err != nil {
 		return nil, fmt.Errorf("read topic %s partition %d: %w", c.held.Topic, c.held.Partition, err)
 	}

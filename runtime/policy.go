@@ -10,15 +10,15 @@ import (
 // ErrorPolicy says what becomes of a message that a function cannot be applied to. While a message is tried again its
 // partition waits and is not ready; the others go on. The zero policy is a good default.
 type ErrorPolicy struct {
-	// Permanent is for messages that fail again however often they are tried: they cannot be decoded, or the error says
-	// that it is Permanent. The default is DeadLetter.
+	// Permanent is for messages that fail again however often they are tried: they cannot be decoded, what the function
+	// made of them cannot be encoded or is too large, or the error says that it is Permanent. The default is DeadLetter.
 	Permanent Action
 	// Spent is for messages whose every attempt failed. The default is Stop.
 	Spent Action
 	// Attempts is how often a message is tried where the error is not permanent; 0 is 10. A panic is such an error.
 	Attempts int
 	// FirstWait is the wait before the second attempt; it doubles with each further one, up to LongestWait, give or take
-	// half. 0 is 100 ms and 10 s.
+	// half. 0 is 100 ms and 10 s. Where FirstWait is longer than LongestWait, every wait is LongestWait.
 	FirstWait, LongestWait time.Duration
 }
 

@@ -55,7 +55,8 @@ const maxBatchTime = 100 * time.Millisecond
 // The function is called under ctx; the batch is cut short when stop is closed.
 func (p *processor) run(ctx context.Context, stop <-chan struct{}, b *batch, messages []topic.Raw, identity Identity) (n int, failed *failedAt, err error) {
 	start := p.clock.Now()
-	if err := p.load(ctx, b, messages); err != nil {
+	messages, err = p.load(ctx, b, messages)
+	if err != nil {
 		return 0, nil, err
 	}
 	b.stats.Load = p.clock.Now().Sub(start)
@@ -70,7 +71,7 @@ func (p *processor) runWith(ctx context.Context, stop <-chan struct{}, b *batch,
 			p.cache.drop(e)
 		}
 	}
-	p.find(messages)
+	p.find(messages, len(messages))
 	if err := p.fill(rows); err != nil {
 		return 0, nil, err
 	}
@@ -82,6 +83,8 @@ func (p *processor) runWith(ctx context.Context, stop <-chan struct{}, b *batch,
 func (p *processor) process(ctx context.Context, stop <-chan struct{}, b *batch, messages []topic.Raw, identity Identity) (n int, failed *failedAt) {
 	start := p.clock.Now()
 	p.at = 0
+	// What is evicted from the cache until the next batch must not be held here.
+	defer clear(p.entries)
 	defer func() {
 		if v := recover(); v != nil {
 			failed = &failedAt{index: p.at, err: &PanicError{Value: v, Stack: debug.Stack()}}
@@ -96,28 +99,44 @@ func (p *processor) process(ctx context.Context, stop <-chan struct{}, b *batch,
 	return n, failed
 }
 
-// load finds the states of the messages' keys: in the cache, else with one query.
-func (p *processor) load(ctx context.Context, b *batch, messages []topic.Raw) error {
+// load finds the states of the messages' keys: in the cache, else with one query. It returns the messages from the first on
+// whose states could be afforded.
+func (p *processor) load(ctx context.Context, b *batch, messages []topic.Raw) ([]topic.Raw, error) {
 	if p.function.State == nil {
-		return nil
+		return messages, nil
 	}
-	p.find(messages)
+	messages = p.find(messages, p.affordable())
 	b.stats.CacheMisses = len(p.missing)
 	b.stats.CacheHits = len(messages) - len(p.missing)
 	if len(p.missing) == 0 {
-		return nil
+		return messages, nil
 	}
 	rows, err := p.store.Load(ctx, p.function.State.Table.Name, p.missing)
 	if err != nil {
-		return fmt.Errorf("load states: %w", err)
+		return nil, fmt.Errorf("load states: %w", err)
 	}
-	return p.fill(rows)
+	return messages, p.fill(rows)
 }
 
-// find sets entries to those of the messages, and missing to the keys whose states are not known.
-func (p *processor) find(messages []topic.Raw) {
+// affordable is how many states may be loaded for one batch: as many as the cache, or a buffer, may hold, going by what
+// those in the cache take.
+func (p *processor) affordable() int {
+	const unknown = 1 << 10
+	mean := unknown
+	if n := len(p.cache.ring); n > 0 {
+		mean = p.cache.bytes / n
+	}
+	return max(1, max(p.limits.cacheBytes(), p.limits.batchBytes())/mean)
+}
+
+// find sets entries to those of the messages, and missing to the keys whose states are not known, at most so many. It returns
+// the messages whose entries there are.
+func (p *processor) find(messages []topic.Raw, most int) []topic.Raw {
 	p.entries, p.missing = p.entries[:0], p.missing[:0]
 	for i := range messages {
+		if len(p.missing) == most && p.cache.entries[string(messages[i].Key)] == nil {
+			return messages[:i]
+		}
 		e := p.cache.find(messages[i].Key)
 		if !e.loaded && !e.used {
 			// used marks an entry that is asked for already.
@@ -126,6 +145,7 @@ func (p *processor) find(messages []topic.Raw) {
 		}
 		p.entries = append(p.entries, e)
 	}
+	return messages
 }
 
 // miss notes that the state of a key must be loaded. A key that is text and that no database takes as text has none; it
@@ -168,7 +188,7 @@ func (p *processor) fill(rows []StateRow) error {
 // apply calls the function on the messages in order until one fails, the batch is full, or its time is up.
 func (p *processor) apply(ctx context.Context, stop <-chan struct{}, b *batch, messages []topic.Raw) (n int, failed *failedAt) {
 	p.late.Store(false)
-	most := size{p.limits.batchBytes(), p.limits.outputBytes()}
+	most := size{inputs: p.limits.batchBytes(), outputs: p.limits.outputBytes(), states: mostStates}
 	defer p.clock.AfterFunc(maxBatchTime, func() { p.late.Store(true) })()
 	in := &Input{}
 	var changes []Change
@@ -188,10 +208,14 @@ func (p *processor) apply(ctx context.Context, stop <-chan struct{}, b *batch, m
 }
 
 // size is what a batch holds in bytes.
-type size struct{ inputs, outputs int }
+type size struct{ inputs, outputs, states int }
+
+// mostStates bounds the states that one commit writes, however large the cache is that they come from: a database takes
+// no message of a gigabyte.
+const mostStates = 64 << 20
 
 func (p *processor) full(b *batch, most size, stop <-chan struct{}) bool {
-	if b.stats.InBytes >= most.inputs || b.stats.OutBytes >= most.outputs || p.late.Load() {
+	if b.stats.InBytes >= most.inputs || b.stats.OutBytes >= most.outputs || b.touched >= most.states || p.late.Load() {
 		return true
 	}
 	select {
@@ -214,6 +238,7 @@ func (p *processor) one(ctx context.Context, b *batch, in *Input, i int) error {
 		if e.batch != b.ordinal {
 			e.batch = b.ordinal
 			b.dirty = append(b.dirty, e)
+			b.touched += e.size
 		}
 		state = e.state
 	}

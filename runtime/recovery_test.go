@@ -371,6 +371,79 @@ func TestStoreThatWentBackInTime(t *testing.T) {
 	})
 }
 
+// reset takes the function back to a position, with the outputs that may not have been sent.
+func (r *rig) reset(next int64) {
+	require.NoError(r.t, r.store.Reset(r.t.Context(), runtime.Reset{
+		Function: "count", KeepOutputs: true, Positions: map[runtime.TopicPartition]int64{{Topic: "words"}: next},
+	}))
+}
+
+// TestOutputsThatAResetKeeps are sent as what they were, though the function is another producer from then on.
+func TestOutputsThatAResetKeeps(t *testing.T) {
+	for sent := range 3 {
+		t.Run(fmt.Sprint("the brokers have forgotten the producer; batches sent: ", sent), func(t *testing.T) {
+			inRig(t, 1, func(r *rig) {
+				r.putMany(20, 4)
+				r.crash(2, sent)
+				require.Positive(t, r.pending())
+				time.Sleep(25 * time.Hour)
+				r.log.Expire()
+				r.reset(r.checkpoint(0).Next)
+				r.stopAfterAll(r.count(runtime.Options{}))
+				require.Zero(t, r.seen.count(runtime.OutputLost))
+			})
+		})
+	}
+	t.Run("the brokers remember later batches only", func(t *testing.T) {
+		inRig(t, 1, func(r *rig) {
+			r.putMany(20, 4)
+			r.crash(2, 2)
+			require.Positive(t, r.pending())
+			restore := r.store.Snapshot()
+			r.stopAfterAll(r.count(runtime.Options{BatchMessages: 1}))
+			restore()
+			r.reset(20)
+			e := r.count(runtime.Options{})
+			r.await("the claim", func() bool { return e.Status()[0].Ready() })
+			r.stop(e)
+			require.Equal(t, r.total(), r.outputCount(), "nothing is sent again that the log has")
+			require.Zero(t, r.seen.count(runtime.OutputLost))
+		})
+	})
+	t.Run("the brokers have lost them, and the function begins anew", func(t *testing.T) {
+		inRig(t, 1, func(r *rig) {
+			r.putMany(20, 4)
+			r.crash(2, 0)
+			former := r.checkpoint(0).Identity
+			r.reset(runtime.Never)
+			log := &faultyLog{Log: r.log, send: func(ctx context.Context, id runtime.Identity, batches []runtime.RecordBatch) ([]runtime.Ack, error) {
+				if id == former {
+					return []runtime.Ack{{Offset: -1, Err: runtime.ErrOutOfOrder}}, nil
+				}
+				return r.log.Send(ctx, id, batches)
+			}}
+			e := r.start(log, r.store, countFunction(t, runtime.Options{}))
+			r.await("all inputs", func() bool { return r.checkpoint(0).Next == 20 && r.pending() == 0 })
+			r.stop(e)
+			require.Zero(t, r.seen.count(runtime.CommitFenced))
+			require.Positive(t, r.seen.count(runtime.OutputLost))
+		})
+	})
+}
+
+// TestAProducerThatOthersHaveSucceeded: pending outputs whose identity is stale, in a checkpoint that nobody else has claimed,
+// are those of a store that went back in time, also where brokers are not asked what they know of the producer.
+func TestAProducerThatOthersHaveSucceeded(t *testing.T) {
+	inRig(t, 1, func(r *rig) {
+		r.putMany(20, 4)
+		r.crash(1, 0)
+		log := &faultyLog{Log: r.log, send: func(context.Context, runtime.Identity, []runtime.RecordBatch) ([]runtime.Ack, error) {
+			return []runtime.Ack{{Offset: -1, Err: runtime.ErrStaleIdentity}}, nil
+		}}
+		require.ErrorIs(t, r.failure(r.start(log, r.store, countFunction(t, runtime.Options{}))), runtime.ErrStoreBehind)
+	})
+}
+
 func (r *rig) stopAfterAll(e *running) {
 	r.t.Helper()
 	r.awaitAll()

@@ -19,7 +19,7 @@ const doubtful = time.Hour
 // under a new identity.
 func (c *claim) settle(ctx context.Context) error {
 	old := c.cp.Now.Sub(c.cp.Updated) > doubtful
-	doubt := map[TopicPartition][]RecordBatch{}
+	doubt := map[TopicPartition][]doubted{}
 	for _, p := range c.settled {
 		for i := range p.sections {
 			section := p.sections[i]
@@ -48,14 +48,20 @@ func (c *claim) settle(ctx context.Context) error {
 	return c.renew(ctx, lost)
 }
 
+// doubted is a section that the broker calls out of order.
+type doubted struct {
+	// identity is what it was sent as. After a reset that kept outputs it is not the checkpoint's any more.
+	identity Identity
+	RecordBatch
+}
+
 // lost returns the sections in doubt that the log does not have. A section that is there has all before it with it.
-func (c *claim) lost(ctx context.Context, doubt map[TopicPartition][]RecordBatch) (map[TopicPartition][]RecordBatch, error) {
-	lost := map[TopicPartition][]RecordBatch{}
+func (c *claim) lost(ctx context.Context, doubt map[TopicPartition][]doubted) (map[TopicPartition][]doubted, error) {
+	lost := map[TopicPartition][]doubted{}
 	for _, key := range SortedPartitions(doubt) {
 		sections := doubt[key]
 		for i := len(sections) - 1; i >= 0; i-- {
-			// Identities differ only where an earlier claim renewed them, and then nothing before that is pending.
-			found, err := c.find(ctx, c.cp.Identity, &sections[i])
+			found, err := c.find(ctx, sections[i].identity, &sections[i].RecordBatch)
 			if err != nil {
 				return nil, err
 			}
@@ -69,7 +75,7 @@ func (c *claim) lost(ctx context.Context, doubt map[TopicPartition][]RecordBatch
 }
 
 // again sends one section once more and keeps account of those that are in doubt.
-func (c *claim) again(ctx context.Context, identity Identity, section RecordBatch, doubt map[TopicPartition][]RecordBatch) error {
+func (c *claim) again(ctx context.Context, identity Identity, section RecordBatch, doubt map[TopicPartition][]doubted) error {
 	acks, err := c.log.Send(ctx, identity, []RecordBatch{section})
 	if err == nil {
 		err = acks[0].Err
@@ -79,10 +85,10 @@ func (c *claim) again(ctx context.Context, identity Identity, section RecordBatc
 	case err == nil:
 		delete(doubt, key)
 		c.acknowledged(key, acks[0].Offset)
-		c.observer.Happened(c.function.Name, c.held.TopicPartition, OutputResent, 1)
+		c.happened(OutputResent, 1)
 		return nil
 	case errors.Is(err, ErrOutOfOrder):
-		doubt[key] = append(doubt[key], section)
+		doubt[key] = append(doubt[key], doubted{identity, section})
 		return nil
 	case errors.Is(err, ErrStaleIdentity):
 		return fmt.Errorf("send pending outputs to topic %s partition %d: %w: %w; reset function %s",
@@ -117,7 +123,7 @@ func (c *claim) find(ctx context.Context, identity Identity, section *RecordBatc
 
 // renew takes a new identity, makes the lost sections pending under it, and sends them. The checkpoint is written
 // first, so that a crash in between is one more resend.
-func (c *claim) renew(ctx context.Context, doubt map[TopicPartition][]RecordBatch) (err error) {
+func (c *claim) renew(ctx context.Context, doubt map[TopicPartition][]doubted) (err error) {
 	if c.identity.Epoch < math.MaxInt16 {
 		// The next epoch of a producer id needs nobody's permission and shuts the old one out.
 		c.identity.Epoch++
@@ -135,7 +141,7 @@ func (c *claim) renew(ctx context.Context, doubt map[TopicPartition][]RecordBatc
 		for _, section := range sections {
 			section.Sequence = o.next
 			o.next = advance(o.next, section.Records.Count)
-			renewed.sections = append(renewed.sections, section)
+			renewed.sections = append(renewed.sections, section.RecordBatch)
 		}
 		c.outlets[key] = o
 	}
@@ -158,11 +164,11 @@ func (c *claim) renew(ctx context.Context, doubt map[TopicPartition][]RecordBatc
 	return nil
 }
 
-func (c *claim) reportLost(doubt map[TopicPartition][]RecordBatch) {
+func (c *claim) reportLost(doubt map[TopicPartition][]doubted) {
 	for key, sections := range doubt {
 		c.logger.Error("the log does not have outputs that were sent, or may have been; sending them under a new identity",
 			"output_topic", key.Topic, "output_partition", key.Partition, "batches", len(sections))
-		c.observer.Happened(c.function.Name, c.held.TopicPartition, OutputLost, len(sections))
+		c.happened(OutputLost, len(sections))
 	}
 }
 

@@ -62,7 +62,7 @@ func newRouter(
 // add puts one record into the batch.
 func (r *router) add(b *batch, rec *topic.Record, input time.Time) error {
 	if err := rec.Err(); err != nil {
-		return err
+		return Permanent(err)
 	}
 	t := r.find(rec.Spec())
 	if t == nil {
@@ -180,6 +180,7 @@ func (r *router) reclaim(b *batch) {
 			r.budget.spaces.give(b.outputs.sections[i].Records.Bytes)
 		}
 	}
+	clear(b.outputs.sections)
 	b.pending, b.outputs.sections = nil, b.outputs.sections[:0]
 }
 

@@ -207,11 +207,14 @@ func TestStatus(t *testing.T) {
 		require.True(t, e.Status()[0].Ready())
 		require.Equal(t, int64(10), phase().Next)
 		require.Equal(t, int64(0), phase().Lag)
+		require.Positive(t, phase().CacheBytes)
 
 		r.store.SetDown(true)
 		r.putMany(10, 4)
 		time.Sleep(30 * time.Second)
 		require.Equal(t, runtime.Retrying, phase().Phase)
+		require.Equal(t, int64(10), phase().Next)
+		require.Equal(t, int64(10), phase().Lag, "lag is told while the function waits")
 		require.Contains(t, phase().Reason, "unavailable")
 		require.False(t, e.Status()[0].Ready())
 		r.store.SetDown(false)
@@ -308,6 +311,28 @@ func TestLimits(t *testing.T) {
 			})
 		})
 	}
+}
+
+// loads remembers how many states were asked for at once.
+type loads struct {
+	runtime.Store
+	most int
+}
+
+func (l *loads) Load(ctx context.Context, table string, keys []string) ([]runtime.StateRow, error) {
+	l.most = max(l.most, len(keys))
+	return l.Store.Load(ctx, table, keys)
+}
+
+// TestStatesOfABatchAreBounded: by what they take, however many messages there are.
+func TestStatesOfABatchAreBounded(t *testing.T) {
+	inRig(t, 1, func(r *rig) {
+		r.putMany(2000, 1000)
+		store := &loads{Store: r.store}
+		r.stopAfterAll(r.start(r.log, store, countFunction(t, runtime.Options{CacheBytes: 20_000, BatchBytes: 10_000})))
+		require.Greater(t, store.most, 20)
+		require.LessOrEqual(t, store.most, 100, "a state takes more than 200 bytes in memory")
+	})
 }
 
 // TestManySectionsAreSentAgain: a batch whose outputs take more record batches than a broker remembers.

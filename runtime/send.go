@@ -21,9 +21,9 @@ func (p *pipeline) send(work context.Context) error {
 			b.stats.Latency = max(0, now.Sub(b.oldest))
 		}
 		p.held.Mark(b.next)
-		p.status.progress(b.next, b.stats.Lag)
+		p.status.progress(b.next)
 		p.observer.BatchDone(p.function.Name, p.held.TopicPartition, b.stats)
-		p.unacked.Add(-int64(len(b.pending)))
+		p.unacked.Add(-int64(b.stats.OutBytes))
 		p.processor.router.reclaim(b)
 		p.acked.Store(b.ordinal + 1)
 		tell(p.acking)
@@ -85,7 +85,7 @@ func (p *pipeline) deliverRound(work context.Context, of *pending, sections []Re
 
 func (p *pipeline) waitForLog(work context.Context, err error, wait time.Duration) error {
 	p.retrying("trying again", err, wait)
-	p.observer.Happened(p.function.Name, p.held.TopicPartition, Retried, 1)
+	p.happened(Retried, 1)
 	if !Sleep(work, p.clock, wait) {
 		return work.Err()
 	}

@@ -19,8 +19,11 @@ type PartitionStatus struct {
 	Since time.Time
 	// Reason says why a partition is Retrying; empty otherwise.
 	Reason string
-	// Next is the first offset that is not applied, and Lag how many messages are waiting; -1 where not known yet.
+	// Next is the first offset that is not applied, and Lag how many messages are waiting, as of the log's last answer;
+	// -1 where not known yet.
 	Next, Lag int64
+	// CacheBytes is about what the states take that are kept in memory.
+	CacheBytes int
 }
 
 // Phase is where a partition is in its life.

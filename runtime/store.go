@@ -32,7 +32,8 @@ type Store interface {
 	// is called once at most.
 	// ErrConflict may still come, for a row that was absent.
 	CommitLocked(ctx context.Context, table string, keys []string, compute func([]StateRow) (*Commit, error)) error
-	// Checkpoints returns the checkpoints of a function, in order of topic and partition, without claiming them.
+	// Checkpoints returns the checkpoints of a function, in order of topic and partition, without claiming them. Of each pending
+	// slot it returns the first PendingShown bytes: all of what is pending may be more than there is memory for.
 	Checkpoints(ctx context.Context, function string) ([]Checkpoint, error)
 	// Ping says whether the store can be reached.
 	Ping(ctx context.Context) error
@@ -65,6 +66,9 @@ type CheckpointKey struct {
 // Slots is how many batches of outputs a checkpoint can hold until they are acknowledged. A broker remembers the last
 // five batches of an identity on a partition, so that one more is never needed.
 const Slots = 4
+
+// PendingShown is how many bytes of each pending slot Store.Checkpoints returns.
+const PendingShown = 64
 
 // Checkpoint is the row of one input partition of one function.
 type Checkpoint struct {

@@ -12,11 +12,11 @@ type tracker struct {
 
 	mutex      sync.Mutex
 	joined     bool
-	partitions map[TopicPartition]*PartitionStatus
+	partitions map[TopicPartition]*partitionTracker
 }
 
 func newTracker(function *Function, clock Clock) *tracker {
-	return &tracker{function: function, clock: clock, partitions: map[TopicPartition]*PartitionStatus{}}
+	return &tracker{function: function, clock: clock, partitions: map[TopicPartition]*partitionTracker{}}
 }
 
 // assigned notes how many partitions the group has given, -1 where membership is lost.
@@ -37,12 +37,16 @@ func (t *tracker) left() {
 func (t *tracker) own(key TopicPartition) (*partitionTracker, func()) {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
-	status := &PartitionStatus{TopicPartition: key, Since: t.clock.Now(), Next: -1, Lag: -1}
-	t.partitions[key] = status
-	return &partitionTracker{tracker: t, status: status}, func() {
+	p := &partitionTracker{
+		tracker: t,
+		status:  PartitionStatus{TopicPartition: key, Since: t.clock.Now(), Next: -1, Lag: -1},
+		end:     func() int64 { return -1 },
+	}
+	t.partitions[key] = p
+	return p, func() {
 		t.mutex.Lock()
 		defer t.mutex.Unlock()
-		if t.partitions[key] == status {
+		if t.partitions[key] == p {
 			delete(t.partitions, key)
 		}
 	}
@@ -53,7 +57,7 @@ func (t *tracker) snapshot() Status {
 	defer t.mutex.Unlock()
 	s := Status{Function: t.function.Name, Kind: t.function.Kind, Joined: t.joined}
 	for _, p := range t.partitions {
-		s.Partitions = append(s.Partitions, *p)
+		s.Partitions = append(s.Partitions, p.snapshot())
 	}
 	slices.SortFunc(s.Partitions, func(a, b PartitionStatus) int { return a.Compare(b.TopicPartition) })
 	return s
@@ -62,7 +66,9 @@ func (t *tracker) snapshot() Status {
 // partitionTracker keeps the status of one partition.
 type partitionTracker struct {
 	tracker *tracker
-	status  *PartitionStatus
+	status  PartitionStatus
+	// end returns where the partition ends, -1 where that is not known.
+	end func() int64
 	// entered is the phase that retrying interrupts.
 	entered Phase
 }
@@ -94,8 +100,30 @@ func (p *partitionTracker) set(phase Phase, reason string) {
 	p.status.Reason = reason
 }
 
-func (p *partitionTracker) progress(next, lag int64) {
+func (p *partitionTracker) caching(bytes int) {
 	p.tracker.mutex.Lock()
 	defer p.tracker.mutex.Unlock()
-	p.status.Next, p.status.Lag = next, lag
+	p.status.CacheBytes = bytes
+}
+
+// reading notes where reading begins, and from whom to learn where the partition ends.
+func (p *partitionTracker) reading(next int64, end func() int64) {
+	p.tracker.mutex.Lock()
+	defer p.tracker.mutex.Unlock()
+	p.status.Next, p.end = next, end
+}
+
+func (p *partitionTracker) progress(next int64) {
+	p.tracker.mutex.Lock()
+	defer p.tracker.mutex.Unlock()
+	p.status.Next = next
+}
+
+// snapshot is the status with the lag of now, which grows while the partition waits for something.
+func (p *partitionTracker) snapshot() PartitionStatus {
+	s := p.status
+	if end := p.end(); end >= 0 && s.Next >= 0 {
+		s.Lag = max(0, end-s.Next)
+	}
+	return s
 }

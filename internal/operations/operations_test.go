@@ -210,6 +210,15 @@ func TestResetToOffsetsAndTimes(t *testing.T) {
 	}
 	_, err := r.PlanReset(t.Context(), r.f, operations.Target{Offsets: map[runtime.TopicPartition]int64{{Topic: "other"}: 0}})
 	require.ErrorContains(t, err, "does not read such a partition")
+
+	_, err = r.PlanReset(t.Context(), r.f, operations.Target{Offsets: map[runtime.TopicPartition]int64{first: 1}})
+	require.ErrorIs(t, err, operations.ErrPartial, "the states of the other partition would be lost")
+	require.ErrorContains(t, err, "sum-in:1")
+	second := runtime.TopicPartition{Topic: "sum-in", Partition: 1}
+	r.reset(operations.Target{Offsets: map[runtime.TopicPartition]int64{first: 1, second: 0}})
+	r.run()
+	require.Equal(t, []byte("5"), r.store.Rows("sums")["key0"])
+	require.Equal(t, []byte("5"), r.store.Rows("sums")["key1"])
 }
 
 func TestResetRefusesARunningFunction(t *testing.T) {

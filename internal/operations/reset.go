@@ -54,6 +54,12 @@ func (o Operator) PlanReset(ctx context.Context, f *runtime.Function, target Tar
 	if err := inside(positions, target.Offsets); err != nil {
 		return nil, err
 	}
+	if f.State != nil && !target.KeepState {
+		if err := complete(positions, target.Offsets); err != nil {
+			return nil, err
+		}
+		r.Table = f.State.Table.Name
+	}
 	for _, p := range positions {
 		to, moves, err := o.target(ctx, p, target)
 		if err != nil {
@@ -72,9 +78,6 @@ func (o Operator) PlanReset(ctx context.Context, f *runtime.Function, target Tar
 		for _, at := range runtime.SortedPartitions(checkpoints) {
 			r.Moves = append(r.Moves, Move{at, checkpoints[at].Next, runtime.Never})
 		}
-	}
-	if f.State != nil && !target.KeepState {
-		r.Table = f.State.Table.Name
 	}
 	return r, nil
 }
@@ -119,6 +122,20 @@ func inside(positions []Position, offsets map[runtime.TopicPartition]int64) erro
 		}
 		if p := positions[i]; offsets[at] < p.Start || offsets[at] > p.End {
 			return fmt.Errorf("%s:%d=%d: %w: the partition goes from %d to %d", at.Topic, at.Partition, offsets[at], ErrOutside, p.Start, p.End)
+		}
+	}
+	return nil
+}
+
+// ErrPartial says that only some partitions of a function are to go back while the states of all are deleted: those of the
+// others would be lost, since their messages are not read again.
+var ErrPartial = errors.New("states of all partitions would be deleted, so each needs an offset")
+
+// complete checks that offsets, where there are any, are of all partitions that have been read.
+func complete(positions []Position, offsets map[runtime.TopicPartition]int64) error {
+	for _, p := range positions {
+		if _, given := offsets[p.TopicPartition]; len(offsets) > 0 && !given && p.Next != runtime.Never {
+			return fmt.Errorf("%s:%d: %w; or keep the states", p.Topic, p.Partition, ErrPartial)
 		}
 	}
 	return nil

@@ -170,8 +170,8 @@ var rules = []rule{
 	},
 	{
 		bug: "nobody tells the sender that nothing more comes", file: "commit.go",
-		right: "close(p.sends)",
-		wrong: "if !BUG {\n\t\tclose(p.sends)\n\t}",
+		right: "defer close(p.sends)",
+		wrong: "if !BUG {\n\t\tdefer close(p.sends)\n\t}",
 	},
 	{
 		bug: "messages that fail are left out", file: "processor.go",

@@ -47,12 +47,11 @@ func onCoordinator[T any](l *Log, group string, request func(*sarama.Broker) (T,
 				return answer, err
 			}
 		}
-		coordinator, err := l.client.Coordinator(group)
-		if err != nil {
+		var coordinator *sarama.Broker
+		if coordinator, err = l.client.Coordinator(group); err != nil {
 			return answer, err
 		}
-		answer, err = request(coordinator)
-		if err == nil || attempt > 0 || !errors.Is(meaning(err), runtime.ErrUnavailable) {
+		if answer, err = request(coordinator); err == nil || !errors.Is(meaning(err), runtime.ErrUnavailable) {
 			return answer, err
 		}
 		if _, answered := errors.AsType[sarama.KError](err); !answered {

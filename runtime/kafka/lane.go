@@ -14,6 +14,8 @@ const (
 	// idleWait is how long a broker may hold a request for which it has nothing, and busyWait how long it may while a
 	// reader that is full may want more at any moment.
 	idleWait, busyWait = 100 * time.Millisecond, 10 * time.Millisecond
+	// endsEvery is how often a broker is asked where the partitions end of which nothing is fetched, since their readers are full.
+	endsEvery = time.Second
 	// mostAnswer bounds one answer, as brokers do by themselves (fetch.max.bytes).
 	mostAnswer = 48 << 20
 	// largestFetch is as far as a request grows for a record batch that does not fit.
@@ -26,6 +28,8 @@ type lane struct {
 	address string
 	broker  *sarama.Broker
 	wake    chan struct{}
+	// asked is when the broker was last asked where partitions end.
+	asked time.Time
 	// members is guarded by readers.mu.
 	members []*reader
 }
@@ -46,16 +50,21 @@ func (l *lane) poke() {
 func (l *lane) run() {
 	defer func() { _ = l.broker.Close() }() // nobody waits for an answer
 	for l.readers.ctx.Err() == nil {
-		hungry, full := l.hungry()
+		hungry, full := l.appetites()
+		if err := l.askEnds(full); err != nil {
+			l.fail(err)
+			return
+		}
 		switch {
 		case len(hungry) > 0:
-			if err := l.fetch(hungry, full); err != nil {
+			if err := l.fetch(hungry, len(full) > 0); err != nil {
 				l.fail(err)
 				return
 			}
-		case full:
+		case len(full) > 0:
 			select {
 			case <-l.wake:
+			case <-time.After(endsEvery):
 			case <-l.readers.ctx.Done():
 			}
 		default:
@@ -79,8 +88,8 @@ func (l *lane) fail(err error) {
 	l.readers.adopt(members)
 }
 
-// hungry returns the readers that want more, drops those that never will, and says whether there are others.
-func (l *lane) hungry() (hungry []*reader, full bool) {
+// appetites returns the readers that want more and those that do not now, and drops those that never will.
+func (l *lane) appetites() (hungry, full []*reader) {
 	l.readers.mu.Lock()
 	defer l.readers.mu.Unlock()
 	l.members = slices.DeleteFunc(l.members, func(r *reader) bool {
@@ -88,12 +97,38 @@ func (l *lane) hungry() (hungry []*reader, full bool) {
 		if done {
 			return true
 		}
-		if full = full || isFull; !isFull {
+		if isFull {
+			full = append(full, r)
+		} else {
 			hungry = append(hungry, r)
 		}
 		return false
 	})
 	return hungry, full
+}
+
+// askEnds learns where the partitions of full readers end, from time to time: how far behind a function is that waits for its
+// database is seen by that alone.
+func (l *lane) askEnds(full []*reader) error {
+	if len(full) == 0 || time.Since(l.asked) < endsEvery {
+		return nil
+	}
+	l.asked = time.Now()
+	request := sarama.NewOffsetRequest(l.readers.log.settings.Version)
+	for _, r := range full {
+		request.AddBlock(r.Topic, r.Partition, sarama.OffsetNewest, 1)
+	}
+	response, err := l.broker.GetAvailableOffsets(request)
+	if err != nil {
+		return err
+	}
+	for _, r := range full {
+		// What is wrong with a partition is found out when more is fetched of it.
+		if block := response.GetBlock(r.Topic, r.Partition); block != nil && block.Err == sarama.ErrNoError {
+			r.end.Store(max(block.Offset, r.end.Load()))
+		}
+	}
+	return nil
 }
 
 func (l *lane) fetch(hungry []*reader, full bool) error {

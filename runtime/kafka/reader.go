@@ -44,6 +44,9 @@ type reader struct {
 	lane   *lane
 	blocks []block
 	queued int
+	// sated is what the lane was told last: that nothing more is wanted. It may have gone to sleep by that, and the limit may
+	// have grown since.
+	sated bool
 	// final ends reading, trouble is told once.
 	final, trouble error
 	closed         bool
@@ -143,7 +146,6 @@ func (r *reader) take(dst []topic.Raw, limit int) ([]topic.Raw, error) {
 		return dst, err
 	}
 	room := r.limit()
-	full := r.queued >= room
 	for len(r.blocks) > 0 && limit > 0 {
 		head := &r.blocks[0]
 		n := min(limit, len(head.messages))
@@ -157,7 +159,8 @@ func (r *reader) take(dst []topic.Raw, limit int) ([]topic.Raw, error) {
 		r.blocks[0] = block{}
 		r.blocks = r.blocks[1:]
 	}
-	if full && r.queued < room && r.lane != nil {
+	if r.sated && r.queued < room && r.lane != nil {
+		r.sated = false
 		r.lane.poke()
 	}
 	return dst, nil
@@ -212,11 +215,12 @@ func (r *reader) tell() {
 	}
 }
 
-// done says whether nothing more is to be fetched, and full whether nothing is for now.
+// state says whether nothing more is to be fetched, done, or nothing for now, full.
 func (r *reader) state() (done, full bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.closed || r.final != nil, r.queued >= r.limit()
+	r.sated = r.queued >= r.limit()
+	return r.closed || r.final != nil, r.sated
 }
 
 func (r *reader) moveTo(l *lane) {

@@ -213,14 +213,9 @@ func (l *Log) Bounds(ctx context.Context, partition runtime.TopicPartition) (sta
 // Committed implements runtime.Log.
 func (l *Log) Committed(ctx context.Context, group string, partition runtime.TopicPartition) (int64, error) {
 	offset, err := await(ctx, l, func() (int64, error) {
-		offset, err := l.committed(group, partition)
-		if err == nil || !errors.Is(meaning(err), runtime.ErrUnavailable) {
-			return offset, err
-		}
-		if err := l.client.RefreshCoordinator(group); err != nil {
-			return -1, err
-		}
-		return l.committed(group, partition)
+		return onCoordinator(l, group, func(coordinator *sarama.Broker) (int64, error) {
+			return l.committed(coordinator, group, partition)
+		})
 	})
 	if err != nil {
 		return -1, classify(at("offset of group "+group, partition), err)
@@ -228,15 +223,10 @@ func (l *Log) Committed(ctx context.Context, group string, partition runtime.Top
 	return offset, nil
 }
 
-func (l *Log) committed(group string, partition runtime.TopicPartition) (int64, error) {
-	coordinator, err := l.client.Coordinator(group)
-	if err != nil {
-		return -1, err
-	}
+func (l *Log) committed(coordinator *sarama.Broker, group string, partition runtime.TopicPartition) (int64, error) {
 	response, err := coordinator.FetchOffset(sarama.NewOffsetFetchRequest(l.settings.Version, group,
 		map[string][]int32{partition.Topic: {partition.Partition}}))
 	if err != nil {
-		_ = coordinator.Close() // it is broken already
 		return -1, err
 	}
 	switch err := response.GroupError(); err {

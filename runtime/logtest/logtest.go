@@ -53,6 +53,7 @@ func Run(t *testing.T, driver Driver) {
 		{"topics", testTopics},
 		{"records come back as they were", testRecords},
 		{"offsets and bounds", testOffsets},
+		{"end of a full reader", testEndOfAFullReader},
 		{"many records", testManyRecords},
 		{"readers of one partition", testReaders},
 		{"a slow reader", testSlowReader},

@@ -88,6 +88,18 @@ func testOffsets(t *testing.T, f *fixture) {
 	require.NoError(t, reader.Close())
 }
 
+// testEndOfAFullReader: how far behind somebody is who does not take what was read for him, is known.
+func testEndOfAFullReader(t *testing.T, f *fixture) {
+	p, identity := f.topic(1), f.identity()
+	f.sent(p, identity, 0, records("a", 100))
+	reader, err := f.log.Open(f.ctx, runtime.Position{TopicPartition: p}, runtime.ReadLimits{Bytes: func() int { return 1 }})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, reader.Close()) }()
+	f.take(reader, 1)
+	f.sent(p, identity, 100, records("b", 20))
+	require.Eventually(t, func() bool { return reader.End() == 120 }, patience, 50*time.Millisecond)
+}
+
 // testManyRecords reads more than fits into a queue, in small pieces, and checks that nothing is missing.
 func testManyRecords(t *testing.T, f *fixture) {
 	const batches, size = 40, 500

@@ -74,13 +74,13 @@ func (s *Store) Reset(ctx context.Context, reset runtime.Reset) error {
 		key := runtime.CheckpointKey{Function: reset.Function, TopicPartition: partition}
 		row, ok := s.checkpoints[key]
 		if !ok {
-			row = runtime.Checkpoint{CheckpointKey: key}
+			row = runtime.Checkpoint{CheckpointKey: key, Updated: s.Clock.Now()}
 		}
 		row.Epoch++
-		row.Next, row.Fresh, row.TopicID, row.Updated = next, next < 0, runtime.TopicID{}, s.Clock.Now()
+		row.Next, row.Fresh, row.TopicID = next, next < 0, runtime.TopicID{}
 		row.Identity, row.Sequences = runtime.Identity{ProducerID: -1}, nil
 		if !reset.KeepOutputs {
-			row.Pending = [runtime.Slots][]byte{}
+			row.Updated, row.Pending = s.Clock.Now(), [runtime.Slots][]byte{}
 		}
 		s.checkpoints[key] = row
 	}

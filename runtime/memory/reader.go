@@ -11,7 +11,6 @@ import (
 type reader struct {
 	log  *Log
 	next runtime.Position
-	end  int64
 }
 
 // Open implements runtime.Log.
@@ -25,7 +24,7 @@ func (l *Log) Open(ctx context.Context, from runtime.Position, _ runtime.ReadLim
 	if err := p.contains(from); err != nil {
 		return nil, err
 	}
-	return &reader{log: l, next: from, end: -1}, ctx.Err()
+	return &reader{log: l, next: from}, ctx.Err()
 }
 
 func (r *reader) Read(ctx context.Context, dst []topic.Raw, limit int) ([]topic.Raw, error) {
@@ -53,7 +52,6 @@ func (r *reader) take(dst []topic.Raw, limit int) ([]topic.Raw, <-chan struct{},
 	if err := p.contains(r.next); err != nil {
 		return dst, nil, err
 	}
-	r.end = p.end
 	found := p.after(r.next.Offset, limit)
 	if len(found) > 0 {
 		r.next.Offset = found[len(found)-1].Offset + 1
@@ -61,6 +59,13 @@ func (r *reader) take(dst []topic.Raw, limit int) ([]topic.Raw, <-chan struct{},
 	return append(dst, found...), p.changed.wait(), nil
 }
 
-func (r *reader) End() int64 { return r.end }
+func (r *reader) End() int64 {
+	r.log.mu.Lock()
+	defer r.log.mu.Unlock()
+	if p, err := r.log.partition(r.next.TopicPartition); err == nil {
+		return p.end
+	}
+	return -1
+}
 
 func (r *reader) Close() error { return nil }

@@ -172,6 +172,14 @@ func (s *Store) view(row runtime.Checkpoint) runtime.Checkpoint {
 	return row
 }
 
+// shown is what a reader gets of a row who does not claim it.
+func (s *Store) shown(row runtime.Checkpoint) runtime.Checkpoint {
+	for i, pending := range row.Pending {
+		row.Pending[i] = pending[:min(len(pending), runtime.PendingShown)]
+	}
+	return s.view(row)
+}
+
 // Load returns the rows of the keys.
 func (s *Store) Load(ctx context.Context, table string, keys []string) ([]runtime.StateRow, error) {
 	if err := s.begin(ctx); err != nil {
@@ -283,7 +291,7 @@ func (s *Store) Checkpoints(ctx context.Context, function string) ([]runtime.Che
 	var rows []runtime.Checkpoint
 	for key := range maps.Keys(s.checkpoints) {
 		if key.Function == function {
-			rows = append(rows, s.view(s.checkpoints[key]))
+			rows = append(rows, s.shown(s.checkpoints[key]))
 		}
 	}
 	slices.SortFunc(rows, func(a, b runtime.Checkpoint) int { return a.Compare(b.TopicPartition) })

@@ -93,9 +93,7 @@ func (s *Store) CommitLocked(ctx context.Context, table string, keys []string,
 	if err != nil {
 		return err
 	}
-	heard := s.limitIdle(t)
-	batch, err := compute(rows)
-	heard()
+	batch, err := s.compute(t, rows, compute)
 	if err != nil {
 		return err
 	}
@@ -108,6 +106,12 @@ func (s *Store) CommitLocked(ctx context.Context, table string, keys []string,
 	}
 	t.open = false
 	return s.runSteps(ctx, t, s.commitSteps(batch))
+}
+
+// compute calls compute while the transaction is open. It may end the goroutine instead of returning.
+func (s *Store) compute(t *transaction, rows []runtime.StateRow, compute func([]runtime.StateRow) (*runtime.Commit, error)) (*runtime.Commit, error) {
+	defer s.limitIdle(t)()
+	return compute(rows)
 }
 
 // existing returns those of the keys that have a row, in order.

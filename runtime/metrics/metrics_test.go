@@ -35,7 +35,7 @@ flows_bytes_in_total{function="count",topic="words"} 60
 # HELP flows_bytes_out_total Bytes of the records that a function sent.
 # TYPE flows_bytes_out_total counter
 flows_bytes_out_total{function="count",topic="words"} 40
-# HELP flows_cache_hits_total Keys whose state was in the cache.
+# HELP flows_cache_hits_total Messages whose state was in memory.
 # TYPE flows_cache_hits_total counter
 flows_cache_hits_total{function="count",topic="words"} 2
 # HELP flows_cache_misses_total Keys whose state was loaded from the store.
@@ -77,11 +77,14 @@ func TestLatencyOfAMessageFromTheFutureIsZero(t *testing.T) {
 
 func TestPartitionsAreShownAsLongAsTheyAreHeld(t *testing.T) {
 	status := []runtime.Status{{Function: "count", Joined: true, Partitions: []runtime.PartitionStatus{
-		{TopicPartition: words, Phase: runtime.Running, Lag: 7},
-		{TopicPartition: runtime.TopicPartition{Topic: "words", Partition: 3}, Phase: runtime.Claiming, Lag: -1},
+		{TopicPartition: words, Phase: runtime.Running, Lag: 7, CacheBytes: 1000},
+		{TopicPartition: runtime.TopicPartition{Topic: "words", Partition: 3}, Phase: runtime.Claiming, Lag: -1, CacheBytes: 24},
 	}}}
 	c := metrics.New(metrics.Config{Status: func() []runtime.Status { return status }})
 	want := `
+# HELP flows_cache_bytes About what the states take that a function keeps in memory.
+# TYPE flows_cache_bytes gauge
+flows_cache_bytes{function="count"} 1024
 # HELP flows_function_ready 1 where the function is in its group and all its partitions run.
 # TYPE flows_function_ready gauge
 flows_function_ready{function="count"} 0
@@ -95,7 +98,7 @@ flows_partitions{function="count",phase="draining"} 0
 flows_partitions{function="count",phase="retrying"} 0
 flows_partitions{function="count",phase="running"} 1
 `
-	names := []string{"flows_function_ready", "flows_lag_records", "flows_partitions"}
+	names := []string{"flows_cache_bytes", "flows_function_ready", "flows_lag_records", "flows_partitions"}
 	require.NoError(t, testutil.GatherAndCompare(c.Registry(), strings.NewReader(want), names...))
 
 	status[0].Partitions = nil

@@ -19,7 +19,7 @@ type vectors struct {
 }
 
 func newVectors() vectors {
-	// 1, 4, 16, ... 65,536: a batch holds ten thousand messages unless told otherwise.
+	// 1, 4, 16, ... 65,536: a batch holds 50,000 messages at most unless told otherwise.
 	sizes := prometheus.ExponentialBuckets(1, 4, 9)
 	// From 0.1 ms, a stage that did nothing, to 26 s, one that waited for a database that was away.
 	stages := prometheus.ExponentialBuckets(0.0001, 4, 10)
@@ -30,14 +30,14 @@ func newVectors() vectors {
 		recordsOut: counter("flows_records_out_total", "Records that a function sent and the log acknowledged.", "function", "topic"),
 		bytesIn:    counter("flows_bytes_in_total", "Bytes of the messages applied by a function.", "function", "topic"),
 		bytesOut:   counter("flows_bytes_out_total", "Bytes of the records that a function sent.", "function", "topic"),
-		hits:       counter("flows_cache_hits_total", "Keys whose state was in the cache.", "function", "topic"),
+		hits:       counter("flows_cache_hits_total", "Messages whose state was in memory.", "function", "topic"),
 		misses:     counter("flows_cache_misses_total", "Keys whose state was loaded from the store.", "function", "topic"),
 		events:     counter("flows_events_total", "Rare events, such as fenced commits and state conflicts.", "function", "event"),
 
 		batchRecords: histogram("flows_batch_records", "Messages of a batch.", sizes, "function", "topic"),
 		batchSeconds: histogram("flows_batch_seconds", "Time that a batch spent in a stage.", stages, "function", "topic", "stage"),
 		latency: histogram("flows_latency_seconds",
-			"Time from the timestamp of a batch's oldest input to the acknowledgement of its outputs.", latencies, "function", "topic"),
+			"Time from the timestamp of a batch's first input to the acknowledgement of its outputs.", latencies, "function", "topic"),
 	}
 }
 

@@ -13,6 +13,8 @@ var (
 		"Messages of a partition that wait to be applied.", []string{"function", "topic", "partition"}, nil)
 	partitionPhases = prometheus.NewDesc("flows_partitions",
 		"Partitions that this process has, by what it does with them.", []string{"function", "phase"}, nil)
+	cacheBytes = prometheus.NewDesc("flows_cache_bytes",
+		"About what the states take that a function keeps in memory.", []string{"function"}, nil)
 	functionReady = prometheus.NewDesc("flows_function_ready",
 		"1 where the function is in its group and all its partitions run.", []string{"function"}, nil)
 )
@@ -26,6 +28,7 @@ type statusCollector struct{ status func() []runtime.Status }
 func (c statusCollector) Describe(descriptions chan<- *prometheus.Desc) {
 	descriptions <- lagRecords
 	descriptions <- partitionPhases
+	descriptions <- cacheBytes
 	descriptions <- functionReady
 }
 
@@ -34,9 +37,11 @@ func (c statusCollector) Collect(metrics chan<- prometheus.Metric) {
 		metrics <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
 	}
 	for _, s := range c.status() {
+		cached := 0
 		in := make(map[runtime.Phase]int, len(phases))
 		for _, p := range s.Partitions {
 			in[p.Phase]++
+			cached += p.CacheBytes
 			if p.Lag >= 0 {
 				gauge(lagRecords, float64(p.Lag), s.Function, p.Topic, strconv.Itoa(int(p.Partition)))
 			}
@@ -44,6 +49,7 @@ func (c statusCollector) Collect(metrics chan<- prometheus.Metric) {
 		for _, phase := range phases {
 			gauge(partitionPhases, float64(in[phase]), s.Function, phase.String())
 		}
+		gauge(cacheBytes, float64(cached), s.Function)
 		gauge(functionReady, map[bool]float64{true: 1}[s.Ready()], s.Function)
 	}
 }

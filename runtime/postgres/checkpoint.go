@@ -8,14 +8,18 @@ import (
 	"github.com/kappaflows/flows/runtime"
 )
 
-const checkpointColumns = `function, topic, partition, epoch, next_offset, topic_id, producer_id, producer_epoch, sequences,
-	pending_a, pending_b, pending_c, pending_d, updated_at, clock_timestamp()`
+const (
+	checkpointColumns = `function, topic, partition, epoch, next_offset, topic_id, producer_id, producer_epoch, sequences,
+		updated_at, clock_timestamp()`
+	pendingColumns = `, pending_a, pending_b, pending_c, pending_d`
+	shownColumns   = `, substring(pending_a for $2), substring(pending_b for $2), substring(pending_c for $2), substring(pending_d for $2)`
+)
 
 // claimSQL leaves updated_at alone: it tells how old the pending outputs are.
 const claimSQL = `insert into flows_checkpoint as c (function, topic, partition) values ($1, $2, $3)
-	on conflict (function, topic, partition) do update set epoch = c.epoch + 1 returning ` + checkpointColumns
+	on conflict (function, topic, partition) do update set epoch = c.epoch + 1 returning ` + checkpointColumns + pendingColumns
 
-const listSQL = `select ` + checkpointColumns + ` from flows_checkpoint where function = $1 order by topic collate "C", partition`
+const listSQL = `select ` + checkpointColumns + shownColumns + ` from flows_checkpoint where function = $1 order by topic collate "C", partition`
 
 // fenceSQL moves a checkpoint, and fails with a division by zero where the row is not the caller's or not at its
 // offset. A pending slot that is not written keeps its value where it is.
@@ -46,7 +50,7 @@ func (s *Store) Claim(ctx context.Context, key runtime.CheckpointKey) (at runtim
 // Checkpoints returns the checkpoints of a function.
 func (s *Store) Checkpoints(ctx context.Context, function string) (all []runtime.Checkpoint, _ error) {
 	err := s.with(ctx, "read the checkpoints of "+function, func(ctx context.Context, conn *pgx.Conn) error {
-		rows, err := conn.Query(ctx, listSQL, function)
+		rows, err := conn.Query(ctx, listSQL, function, runtime.PendingShown)
 		if err != nil {
 			return err
 		}
@@ -59,7 +63,7 @@ func (s *Store) Checkpoints(ctx context.Context, function string) (all []runtime
 func scanCheckpoint(row pgx.CollectableRow) (at runtime.Checkpoint, _ error) {
 	var topicID []byte
 	err := row.Scan(&at.Function, &at.Topic, &at.Partition, &at.Epoch, &at.Next, &topicID, &at.Identity.ProducerID, &at.Identity.Epoch,
-		&at.Sequences, &at.Pending[0], &at.Pending[1], &at.Pending[2], &at.Pending[3], &at.Updated, &at.Now)
+		&at.Sequences, &at.Updated, &at.Now, &at.Pending[0], &at.Pending[1], &at.Pending[2], &at.Pending[3])
 	copy(at.TopicID[:], topicID)
 	at.Fresh = at.Next == -1
 	return at, err

@@ -33,8 +33,8 @@ var migrations = []string{
 		pending_d      bytea,
 		updated_at     timestamptz not null default now(),
 		primary key (function, topic, partition)
-	) with (fillfactor = 20, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0,
-		toast.autovacuum_vacuum_scale_factor = 0, toast.autovacuum_vacuum_threshold = 10000, toast.autovacuum_vacuum_cost_delay = 0);
+	) with (fillfactor = 20, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200, autovacuum_vacuum_cost_delay = 0,
+		toast.autovacuum_vacuum_scale_factor = 0, toast.autovacuum_vacuum_threshold = 1000, toast.autovacuum_vacuum_cost_delay = 0);
 	alter table flows_checkpoint
 		alter pending_a set storage external, alter pending_b set storage external,
 		alter pending_c set storage external, alter pending_d set storage external;

@@ -18,10 +18,10 @@ var (
 const resetSQL = `insert into flows_checkpoint as c (function, topic, partition, next_offset) values ($1, $2, $3, $4)
 	on conflict (function, topic, partition) do update set epoch = c.epoch + 1, next_offset = excluded.next_offset,
 		topic_id = excluded.topic_id, producer_id = excluded.producer_id, producer_epoch = excluded.producer_epoch,
-		sequences = excluded.sequences, updated_at = clock_timestamp()`
+		sequences = excluded.sequences`
 
-// forgetOutputsSQL is what comes with it where outputs are not kept.
-const forgetOutputsSQL = `, pending_a = null, pending_b = null, pending_c = null, pending_d = null`
+// forgetOutputsSQL is what comes with it where outputs are not kept; updated_at tells how old those are that are.
+const forgetOutputsSQL = `, updated_at = clock_timestamp(), pending_a = null, pending_b = null, pending_c = null, pending_d = null`
 
 // Reset implements runtime.Resetter. It takes as long as it takes: emptying a table is no matter of Config.Timeout.
 func (s *Store) Reset(ctx context.Context, reset runtime.Reset) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"math"
 	"strconv"
 	"time"
 
@@ -11,10 +12,10 @@ import (
 )
 
 const checkpointSQL = `select topic, partition, epoch, next_offset, topic_id, producer_id, producer_epoch, sequences, updated_at,
-	(select outputs from flows_pending p where p.function = c.function and p.topic = c.topic and p.partition = c.partition and slot = 0),
-	(select outputs from flows_pending p where p.function = c.function and p.topic = c.topic and p.partition = c.partition and slot = 1),
-	(select outputs from flows_pending p where p.function = c.function and p.topic = c.topic and p.partition = c.partition and slot = 2),
-	(select outputs from flows_pending p where p.function = c.function and p.topic = c.topic and p.partition = c.partition and slot = 3)
+	(select substr(outputs, 1, ?1) from flows_pending p where p.function = c.function and p.topic = c.topic and p.partition = c.partition and slot = 0),
+	(select substr(outputs, 1, ?1) from flows_pending p where p.function = c.function and p.topic = c.topic and p.partition = c.partition and slot = 1),
+	(select substr(outputs, 1, ?1) from flows_pending p where p.function = c.function and p.topic = c.topic and p.partition = c.partition and slot = 2),
+	(select substr(outputs, 1, ?1) from flows_pending p where p.function = c.function and p.topic = c.topic and p.partition = c.partition and slot = 3)
 	from flows_checkpoint c where function = ?`
 
 const (
@@ -39,7 +40,7 @@ func (s *Store) Claim(ctx context.Context, key runtime.CheckpointKey) (at runtim
 		if err := s.writer.exec(ctx, claimSQL, key.Function, key.Topic, key.Partition, now()); err != nil {
 			return err
 		}
-		rows, err := s.writer.conn.QueryContext(ctx, checkpointSQL+` and topic = ? and partition = ?`, key.Function, key.Topic, key.Partition)
+		rows, err := s.writer.conn.QueryContext(ctx, checkpointSQL+` and topic = ? and partition = ?`, math.MaxInt32, key.Function, key.Topic, key.Partition)
 		if err != nil {
 			return err
 		}
@@ -54,7 +55,7 @@ func (s *Store) Claim(ctx context.Context, key runtime.CheckpointKey) (at runtim
 
 // Checkpoints returns the checkpoints of a function.
 func (s *Store) Checkpoints(ctx context.Context, function string) (all []runtime.Checkpoint, _ error) {
-	rows, err := s.reader.QueryContext(ctx, checkpointSQL+` order by topic, partition`, function)
+	rows, err := s.reader.QueryContext(ctx, checkpointSQL+` order by topic, partition`, runtime.PendingShown, function)
 	if err == nil {
 		all, err = scanCheckpoints(rows, function)
 	}

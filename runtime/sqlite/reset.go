@@ -16,7 +16,9 @@ const (
 	resetSQL = `insert into flows_checkpoint as c (function, topic, partition, next_offset, updated_at) values (?, ?, ?, ?, ?)
 		on conflict (function, topic, partition) do update set epoch = c.epoch + 1, next_offset = excluded.next_offset,
 		topic_id = excluded.topic_id, producer_id = excluded.producer_id, producer_epoch = excluded.producer_epoch,
-		sequences = excluded.sequences, updated_at = excluded.updated_at`
+		sequences = excluded.sequences`
+	// touchSQL comes with it where outputs are not kept; updated_at tells how old those are that are.
+	touchSQL         = `, updated_at = excluded.updated_at`
 	forgetOutputsSQL = `delete from flows_pending where function = ? and topic = ? and partition = ?`
 )
 
@@ -42,12 +44,14 @@ func (s *Store) Reset(ctx context.Context, reset runtime.Reset) error {
 }
 
 func (w *writer) reset(ctx context.Context, reset runtime.Reset, partition runtime.TopicPartition, next int64) error {
+	statement := resetSQL
 	if !reset.KeepOutputs {
 		if err := w.exec(ctx, forgetOutputsSQL, reset.Function, partition.Topic, partition.Partition); err != nil {
 			return err
 		}
+		statement += touchSQL
 	}
-	return w.exec(ctx, resetSQL, reset.Function, partition.Topic, partition.Partition, next, now())
+	return w.exec(ctx, statement, reset.Function, partition.Topic, partition.Partition, next, now())
 }
 
 // List implements runtime.StateLister.

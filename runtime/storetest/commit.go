@@ -135,6 +135,10 @@ func commitLargePending(t *testing.T, connect Connect) {
 		o.commit(t, batch)
 		clear(batch.Put[slot]) // what a store keeps is its own
 	}
+	shown := checkpoint(t, store, o.at.CheckpointKey)
+	for slot := range want {
+		require.Equal(t, want[slot][:runtime.PendingShown], shown.Pending[slot], "slot %d", slot)
+	}
 	at := claim(t, connect(t), o.at.CheckpointKey).at
 	for slot := range want {
 		require.True(t, bytes.Equal(want[slot], at.Pending[slot]), "slot %d", slot)

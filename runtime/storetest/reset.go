@@ -59,6 +59,7 @@ func resetKeeps(t *testing.T, connect Connect) {
 	after := checkpoint(t, store, o.at.CheckpointKey)
 	require.Len(t, load(t, store, textTable, "key0"), 1)
 	require.Equal(t, before.Pending, after.Pending)
+	require.Equal(t, before.Updated, after.Updated, "it tells how old the outputs are")
 	require.Empty(t, after.Sequences)
 	require.Equal(t, runtime.Identity{ProducerID: -1}, after.Identity)
 	require.Equal(t, before.Epoch+1, after.Epoch)
