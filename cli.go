@@ -30,7 +30,7 @@ type commandLine struct {
 
 	DeadLetter deadLetterCommand `cmd:"" help:"List, show, retry and drop messages that a function could not be applied to."`
 	Deploy     deployCommand     `cmd:"" help:"Print what runs the app on containers, one for each function."`
-	Migrate    migrateCommand    `cmd:"" help:"Create and change the tables of the functions, and create the topics of their own."`
+	Migrate    migrateCommand    `cmd:"" help:"Create and check the tables of the functions, and create the topics of their own."`
 	Health     healthCommand     `cmd:"" help:"Ask the app on this machine whether it is ready."`
 	Version    versionCommand    `cmd:"" help:"Print the version of this program and of what it is built with."`
 }
@@ -40,7 +40,7 @@ var builtinCommands = []string{"run", "list", "graph", "topics", "migrate", "pro
 
 // globalFlags are for every command. A flag decides over its environment variable.
 type globalFlags struct {
-	KafkaBrokers string   `group:"global" env:"KAFKA_BROKERS" placeholder:"HOST:PORT,..." help:"Brokers to begin with; without them the log and the store are embedded in the process. TLS and SASL are set by KAFKA_TLS, KAFKA_TLS_CA, KAFKA_TLS_CERT, KAFKA_TLS_KEY, KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD."`
+	KafkaBrokers string   `group:"global" env:"KAFKA_BROKERS" placeholder:"HOST:PORT,..." help:"Brokers to begin with; without them the log and the store are embedded in the process. TLS and SASL are set by KAFKA_TLS, KAFKA_TLS_CA, KAFKA_TLS_CERT, KAFKA_TLS_KEY, KAFKA_TLS_SERVER_NAME, KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD; KAFKA_CLIENT_ID and KAFKA_INSTANCE_ID name the process."`
 	PostgresURL  string   `group:"global" name:"postgres-url" env:"POSTGRES_URL" placeholder:"URL" help:"Database that holds states and positions; goes with the brokers."`
 	HTTPAddr     string   `group:"global" name:"http-addr" env:"HTTP_ADDR" placeholder:"HOST:PORT" help:"Where to answer /live, /ready, /metrics and /topology; :8080 by default, 127.0.0.1:8080 when embedded, 'off' for nowhere."`
 	DebugAddr    string   `group:"global" env:"DEBUG_ADDR" placeholder:"HOST:PORT" help:"Where to serve profiles of the process, under /debug/pprof/; a loopback address. Nowhere unless set."`

@@ -12,7 +12,7 @@ type migrateCommand struct {
 
 // Help is shown by migrate --help.
 func (*migrateCommand) Help() string {
-	return `Creates and changes the tables of the functions, and creates the topics of the functions' own, with the rights of whoever calls it. Then run, which would do the same, finds nothing to do and needs no right to. What is already right stays as it is.`
+	return `Creates the tables of the functions that are missing, checks the others, and creates the topics of the functions' own, with the rights of whoever calls it. Then run, which would do the same, finds nothing to do and needs no right to. What is already right stays as it is.`
 }
 
 // Run makes tables and topics and reports them.

@@ -258,7 +258,7 @@ var keysPart = part{
 
 var batchPart = part{
 	id: "batch", title: "Count by size of a batch", set: func(s *settings) { s.Shape, s.Messages = uniform, s.Messages/3 },
-	text: "The most messages that a batch may have; 10,000 is the default.",
+	text: "The most messages that a batch may have; 50,000 is the default.",
 	sweep: &sweep{
 		name:   "messages a batch",
 		values: func(settings) []int { return []int{100, 1000, 10_000, 50_000} },

@@ -38,8 +38,8 @@ type Config[K, V, S any] struct {
 	// now on and what is to be written.
 	//
 	// A key never seen has the zero state, and returning the zero state deletes the key's row: absent and zero are one
-	// thing. Zero is S's zero value, or what an IsZero method of S says. The message and its headers are only valid during
-	// the call. An error means that the message could not be handled: the state stays as it was and no record is written.
+	// thing. Zero is S's zero value, or what an IsZero method of S says. The headers are only
+	// valid during the call; key and value may be kept. An error means that the message could not be handled: the state stays as it was and no record is written.
 	// For that, a function that can fail must not change in place what a state points to: maps, slices, pointers.
 	Function func(ctx context.Context, in topic.Message[K, V], state S) (S, topic.Records, error)
 	Options
