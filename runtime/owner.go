@@ -127,9 +127,7 @@ func (o *owner) judge(err error, waits *waits) (wait time.Duration, fatal error)
 		}
 		return 0, nil
 	case errors.Is(err, ErrUnavailable), errors.Is(err, ErrOutOfRange), errors.Is(err, ErrOutOfOrder), errors.Is(err, ErrStaleIdentity):
-		// The last three are sorted out by a claim, which finds out what the log has. A function that takes longer than a
-		// database lets rows be locked must be applied without locks some time.
-		o.conflicts /= 2
+		// The last three are sorted out by a claim, which finds out what the log has.
 		wait = waits.next()
 		o.happened(Retried, 1)
 		o.retrying("trying again", err, wait)
