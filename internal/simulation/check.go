@@ -202,8 +202,10 @@ func (w *world) checkRows(totals map[string]int) error {
 	return errors.Join(compare("rows", have, want), w.compareLetters("rows", letters))
 }
 
-// checkAuthors looks that each line of an author was counted once: the order of lines of several partitions is not decided,
-// but all that was counted before lines that begin anew, and what is counted since the last, is all lines with words.
+// checkAuthors looks that each line of an author was counted once. The order of lines of several partitions is not decided, nor
+// is that of their tallies; but between two lines that begin anew the count goes from 1 up to what the second one says, and
+// after the last one to what the state is now. So for each number there are as many tallies as there are such stretches that
+// come to it.
 func (w *world) checkAuthors() error {
 	if !w.schedule.plan.authors {
 		return nil
@@ -217,20 +219,37 @@ func (w *world) checkAuthors() error {
 			}
 		}
 	}
-	for record := range w.records(tallies) {
-		have["tallies of "+string(record.Key)]++
-		if n, err := strconv.Atoi(string(record.Value)); err != nil || n < 0 {
-			have["lines of "+string(record.Key)] -= n
+	stretch := func(author string, length int) {
+		have["lines of "+author] += length
+		for n := range length {
+			want[tallyOf(author, n+1)]++
 		}
 	}
-	for author, n := range w.store.Rows(authorTable) {
-		left, err := strconv.Atoi(string(n))
-		if have["lines of "+author] += left; err != nil || left == 0 {
-			return fmt.Errorf("the state of author %s is %q: %w", author, n, errWrong)
+	for record := range w.records(tallies) {
+		author := string(record.Key)
+		n, err := strconv.Atoi(string(record.Value))
+		if err != nil {
+			return fmt.Errorf("tally %q of author %s: %w", record.Value, author, errWrong)
 		}
+		have["tallies of "+author]++
+		if n > 0 {
+			have[tallyOf(author, n)]++
+		} else {
+			stretch(author, -n)
+		}
+	}
+	states := w.store.Rows(authorTable)
+	for _, author := range slices.Sorted(maps.Keys(states)) {
+		left, err := strconv.Atoi(string(states[author]))
+		if err != nil || left <= 0 {
+			return fmt.Errorf("the state of author %s is %q: %w", author, states[author], errWrong)
+		}
+		stretch(author, left)
 	}
 	return compare("authors", have, want)
 }
+
+func tallyOf(author string, n int) string { return fmt.Sprintf("tally %d of %s", n, author) }
 
 // checkPairs looks that each word and each count was added once, one after the other.
 func (w *world) checkPairs(totals map[string]int) error {
