@@ -27,7 +27,7 @@ var (
 	linesTopic   = topic.New(input, format.String(), format.String())
 	wordsTopic   = topic.New(middle, format.String(), format.String())
 	countsTopic  = topic.New(output, format.String(), format.Int64())
-	talliesTopic = topic.New(tallies, format.String(), format.Int64())
+	talliesTopic = topic.New(tallies, format.String(), format.Int64(), topic.PartitionBy(byLastByte))
 	pairsTopic   = topic.New(pairs, format.String(), format.Int64())
 	latestRows   = materialise.TableOf[latestRow]()
 	countRows    = materialise.TableOf[countRow]()
@@ -62,11 +62,11 @@ func (w *world) create(ctx context.Context) error {
 	w.lines = make([][]line, w.schedule.plan.inputs)
 	plan := w.schedule.plan
 	err := w.log.Create(ctx, []runtime.NewTopic{
-		{Name: input, Partitions: plan.inputs},
-		{Name: middle, Partitions: plan.middles, MaxMessageBytes: plan.maxBytes},
-		{Name: output, Partitions: plan.outputs, MaxMessageBytes: plan.maxBytes},
-		{Name: tallies, Partitions: plan.outputs},
-		{Name: pairs, Partitions: 1},
+		{Name: input, Partitions: w.partitions(input)},
+		{Name: middle, Partitions: w.partitions(middle), MaxMessageBytes: plan.maxBytes},
+		{Name: output, Partitions: w.partitions(output), MaxMessageBytes: plan.maxBytes},
+		{Name: tallies, Partitions: w.partitions(tallies)},
+		{Name: pairs, Partitions: w.partitions(pairs)},
 	})
 	if err != nil {
 		return err
@@ -110,6 +110,9 @@ func (w *world) listTopics(ctx context.Context) error {
 		info, err := w.log.Describe(ctx, name)
 		if err != nil {
 			return err
+		}
+		if info.Partitions != w.partitions(name) {
+			return fmt.Errorf("topic %s has %d partitions where there should be %d: %w", name, info.Partitions, w.partitions(name), errWrong)
 		}
 		w.topics = append(w.topics, info)
 	}

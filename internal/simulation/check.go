@@ -27,9 +27,9 @@ func (w *world) check() error {
 		w.checkAuthors(), w.checkRows(totals), w.checkPairs(totals))
 }
 
-// checkDoubles looks that nothing is there that should not be, or twice, or in another order. It holds at any time.
+// checkDoubles looks that nothing is there that should not be, or elsewhere, or twice, or in another order. It holds at any time.
 func (w *world) checkDoubles() error {
-	return errors.Join(w.checkWords(), w.checkCounts())
+	return errors.Join(w.checkPlaces(), w.checkWords(), w.checkCounts())
 }
 
 // words returns the word of each place, without those of lines that are refused.

@@ -78,12 +78,9 @@ var mutations = map[string]Mutation{
 		return p
 	},
 	"output partitions are computed again": func(p Ports, process int) Ports {
-		log := p.Log
-		p.Log = mutantLog{Log: log, partition: func(ctx context.Context, at runtime.TopicPartition) runtime.TopicPartition {
-			info, err := log.Describe(ctx, at.Topic)
-			if err == nil {
-				at.Partition = (at.Partition + int32(process)) % info.Partitions
-			}
+		log := p.Log.(faultyLog)
+		p.Log = mutantLog{Log: log, partition: func(at runtime.TopicPartition) runtime.TopicPartition {
+			at.Partition = (at.Partition + int32(process)) % log.port.process.world.partitions(at.Topic)
 			return at
 		}}
 		return p
@@ -309,7 +306,7 @@ func (s *staleStore) Load(ctx context.Context, table string, keys []string) ([]r
 type mutantLog struct {
 	runtime.Log
 	identity  func(runtime.Identity) runtime.Identity
-	partition func(context.Context, runtime.TopicPartition) runtime.TopicPartition
+	partition func(runtime.TopicPartition) runtime.TopicPartition
 	answer    func(error) error
 	after     func(context.Context)
 	// lossy takes a send whose outcome is not known for one that arrived.
@@ -325,7 +322,7 @@ func (l mutantLog) Send(ctx context.Context, id runtime.Identity, batches []runt
 	moved := make([]runtime.RecordBatch, len(batches))
 	for i, b := range batches {
 		if l.partition != nil {
-			b.TopicPartition = l.partition(ctx, b.TopicPartition)
+			b.TopicPartition = l.partition(b.TopicPartition)
 		}
 		moved[i] = b
 	}

@@ -92,13 +92,22 @@ func (w *world) checkMark(function, partition int, mark func()) {
 	}
 }
 
-// checkRound looks that what is sent at once goes to different partitions: a log may append it in any order.
+// checkRound looks that what is sent at once goes to different partitions, since a log may append it in any order; and to
+// those that it belongs into.
 func (w *world) checkRound(batches []runtime.RecordBatch) {
 	seen := map[runtime.TopicPartition]bool{}
 	for i := range batches {
-		if seen[batches[i].TopicPartition] {
-			w.fail(fmt.Errorf("two record batches for %s are sent at once: %w", textOfPartition(batches[i].TopicPartition), errWrong))
+		at := batches[i].TopicPartition
+		if seen[at] {
+			w.fail(fmt.Errorf("two record batches for %s are sent at once: %w", textOfPartition(at), errWrong))
 		}
-		seen[batches[i].TopicPartition] = true
+		seen[at] = true
+		outputs, err := batches[i].Records.Outputs()
+		for _, o := range outputs {
+			err = errors.Join(err, w.checkPlace(at, o.Key))
+		}
+		if err != nil {
+			w.fail(err)
+		}
 	}
 }
