@@ -139,6 +139,17 @@ func TestMutationsAreCaught(t *testing.T) {
 	}
 }
 
+// TestNothingIsFoundWithoutABug: the seeds that find bugs find nothing where there is none, nor where the engine's calls pass
+// through what bugs are made with.
+func TestNothingIsFoundWithoutABug(t *testing.T) {
+	findNothing(t, nil)
+	pass := onCommit(func(ctx context.Context, store runtime.Store, c *runtime.Commit) error { return store.Commit(ctx, c) })
+	findNothing(t, func(p Ports, process int) Ports {
+		p.Log = mutantLog{Log: p.Log}
+		return pass(p, process)
+	})
+}
+
 // onCommit is a bug in what is committed.
 func onCommit(commit func(context.Context, runtime.Store, *runtime.Commit) error) Mutation {
 	return func(p Ports, _ int) Ports {
