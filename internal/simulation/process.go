@@ -36,6 +36,8 @@ type process struct {
 	conflicted map[lane]bool
 	// tenures counts how often a partition was given to the process, by function and partition.
 	tenures map[[2]int]int
+	// claimed are the identities of the last claims.
+	claimed map[runtime.CheckpointKey]runtime.Identity
 }
 
 // errCrashed is what a dead process gets from everything it calls.
@@ -48,7 +50,7 @@ func (w *world) launch(ctx context.Context) *process {
 	w.processes++
 	p := &process{
 		world: w, number: w.processes, cancel: cancel, follow: func() { w.launch(context.WithoutCancel(ctx)) }, died: make(chan struct{}), ended: make(chan struct{}),
-		calls: map[lane]int{}, conflicted: map[lane]bool{}, tenures: map[[2]int]int{},
+		calls: map[lane]int{}, conflicted: map[lane]bool{}, tenures: map[[2]int]int{}, claimed: map[runtime.CheckpointKey]runtime.Identity{},
 	}
 	w.live = append(w.live, p)
 	w.mutex.Unlock()
@@ -71,7 +73,7 @@ func (p *process) run(ctx context.Context) error {
 		ports := p.ports(number)
 		engine := runtime.New(runtime.Config{
 			Functions: []*runtime.Function{f}, Log: ports.Log, Store: ports.Store, Clock: clock{},
-			Observer: observer{process: p, function: number}, Random: chance{process: p, function: number},
+			Observer: observer{process: p}, Random: chance{process: p, function: number},
 		})
 		group.Go(func() error {
 			errs[i] = engine.Run(ctx)
@@ -163,6 +165,19 @@ func (p *process) pauseLeft() time.Duration {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
 	return max(0, time.Until(p.paused))
+}
+
+// claims notes what identity the process has claimed a partition with.
+func (p *process) claims(key runtime.CheckpointKey, id runtime.Identity) {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	p.claimed[key] = id
+}
+
+func (p *process) claimedAs(key runtime.CheckpointKey) runtime.Identity {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	return p.claimed[key]
 }
 
 // next returns the identity of the lane's next call, which is not made yet.

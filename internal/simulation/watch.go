@@ -14,17 +14,18 @@ import (
 // observer hears what an engine counts.
 type observer struct {
 	runtime.Observer
-	process  *process
-	function int
+	process *process
 }
 
 func (observer) BatchDone(string, runtime.TopicPartition, runtime.BatchStats) {}
 
-// Happened looks that outputs are only said to be lost where the broker has lost track of them.
-func (o observer) Happened(_ string, _ runtime.TopicPartition, event runtime.Event, _ int) {
-	if event == runtime.OutputLost && !o.process.world.lostTrack() {
-		o.process.world.fail(fmt.Errorf("process %d: %s: outputs are said to be lost, and none are: %w",
-			o.process.number, functionNames[o.function], errWrong))
+// Happened looks that outputs are only said to be lost where the broker has lost track of the producer that the partition was
+// claimed with, on a partition that it may have written to.
+func (o observer) Happened(function string, partition runtime.TopicPartition, event runtime.Event, _ int) {
+	key := runtime.CheckpointKey{Function: function, TopicPartition: partition}
+	if event == runtime.OutputLost && !o.process.world.lostTrack(function, o.process.claimedAs(key)) {
+		o.process.world.fail(fmt.Errorf("process %d: %s, %s: outputs are said to be lost, and none are: %w",
+			o.process.number, function, textOfPartition(partition), errWrong))
 	}
 }
 
