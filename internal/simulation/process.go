@@ -24,8 +24,9 @@ type process struct {
 	follow func()
 	// died is closed when the process crashes.
 	died chan struct{}
-	// ended is closed when all engines have returned, with err.
+	// ended is closed when all engines have returned, with errs, which err has together.
 	ended chan struct{}
+	errs  []error
 	err   error
 
 	mutex  sync.Mutex
@@ -57,7 +58,8 @@ func (w *world) launch(ctx context.Context) *process {
 	w.tell(p.lane(), "process %d starts", p.number)
 	w.running.Go(func() {
 		defer cancel()
-		p.err = p.run(ctx)
+		p.errs = p.run(ctx)
+		p.err = errors.Join(p.errs...)
 		p.gone()
 		close(p.ended)
 	})
@@ -65,7 +67,7 @@ func (w *world) launch(ctx context.Context) *process {
 }
 
 // run runs all functions until ctx is done or one fails.
-func (p *process) run(ctx context.Context) error {
+func (p *process) run(ctx context.Context) []error {
 	errs := make([]error, len(p.world.functions))
 	group, ctx := errgroup.WithContext(ctx)
 	for i, f := range p.world.functions {
@@ -81,7 +83,7 @@ func (p *process) run(ctx context.Context) error {
 		})
 	}
 	_ = group.Wait() // Which of several errors comes first is not decided.
-	return errors.Join(errs...)
+	return errs
 }
 
 func (p *process) ports(function int) Ports {
@@ -116,7 +118,10 @@ func (p *process) gone() {
 	case errors.Is(p.err, runtime.ErrStoreBehind):
 		w.fail(fmt.Errorf("process %d: false alarm: %w", p.number, p.err))
 	case p.err != nil:
-		w.fail(fmt.Errorf("process %d ended: %w", p.number, p.err))
+		w.tell(p.lane(), "process %d ends: %v", p.number, p.err)
+		if err := w.stopped(p); err != nil {
+			w.fail(fmt.Errorf("process %d ended: %w", p.number, err))
+		}
 	default:
 		w.tell(p.lane(), "process %d ends", p.number)
 	}

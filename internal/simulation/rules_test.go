@@ -184,6 +184,16 @@ var rules = []rule{
 		wrong: "if !BUG {\n\t\tclose(p.sends)\n\t}",
 	},
 	{
+		bug: "what came before a failure is cut off", file: "compute.go",
+		right: "if _, ok := errors.AsType[*MessageError](err); ok {",
+		wrong: "if _, ok := errors.AsType[*MessageError](err); ok && !BUG {",
+	},
+	{
+		bug: "a function stops behind its message", file: "attempt.go",
+		right: "if action == Stop {\n\t\treturn",
+		wrong: "if action == Stop {\n\t\tif BUG && p.processor.discardOne(b, message, Skip, p.attempts, reason, p.identity) == nil {\n\t\t\t_ = p.hand(work, b)\n\t\t}\n\t\treturn",
+	},
+	{
 		bug: "messages that fail are left out", file: "processor.go",
 		right: "b.discards.add(action, in.Offset, reason)\n\tif action == Skip {",
 		wrong: "b.discards.add(action, in.Offset, reason)\n\tif action == Skip || BUG {",
