@@ -304,10 +304,18 @@ func placeOf(value []byte) (p place, err error) {
 // put appends a line to the input.
 func (w *world) put(partition int32, l line) {
 	w.mutex.Lock()
+	offset := int64(len(w.lines[partition]))
 	w.lines[partition] = append(w.lines[partition], l)
 	w.mutex.Unlock()
-	_, err := w.log.Append(input, partition, runtime.Output{Key: []byte(l.author), Value: []byte(l.String())})
-	if err != nil {
+	if _, err := w.log.Append(input, partition, messageOf(partition, offset, l)); err != nil {
 		w.fail(err)
+	}
+}
+
+// messageOf is a line as a message, no two alike.
+func messageOf(partition int32, offset int64, l line) runtime.Output {
+	return runtime.Output{
+		Key: []byte(l.author), Value: []byte(l.String()), Timestamp: 1 + offset,
+		Headers: topic.Headers{{Key: "line", Value: []byte(place{partition, offset, 0}.String())}, {Key: "none"}},
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/kappaflows/flows/runtime"
 	"github.com/kappaflows/flows/runtime/memory"
 	"github.com/kappaflows/flows/topic"
 )
@@ -141,30 +140,6 @@ func (w *world) checkStates(table string, totals map[string]int) error {
 	return nil
 }
 
-// checkLetters looks that the lines that were refused are dead letters, each once, and nothing else is.
-func (w *world) checkLetters() error {
-	want := map[string]int{}
-	for p, lines := range w.lines {
-		for offset, line := range lines {
-			if line.refused() && !w.schedule.plan.stops {
-				want[fmt.Sprint(input, p, " ", offset)]++
-			}
-		}
-	}
-	return w.compareLetters(splitName, want)
-}
-
-func (w *world) compareLetters(function string, want map[string]int) error {
-	have := map[string]int{}
-	for record := range w.records(runtime.DeadLetterTopic(function).Name) {
-		from, _ := record.Headers.Last(runtime.HeaderTopic)
-		partition, _ := record.Headers.Last(runtime.HeaderPartition)
-		offset, _ := record.Headers.Last(runtime.HeaderOffset)
-		have[fmt.Sprintf("%s%s %s", from, partition, offset)]++
-	}
-	return compare("dead letters of "+function, have, want)
-}
-
 // compare says where two counts of things differ.
 func compare(what string, have, want map[string]int) error {
 	for _, key := range slices.Sorted(maps.Keys(have)) {
@@ -203,12 +178,10 @@ func (w *world) checkRows(totals map[string]int) error {
 		have[fmt.Sprint(row.Word, " at ", row.Count)]++
 	}
 	letters := map[string]int{}
-	for _, info := range w.topics {
-		for p := range info.Partitions {
-			for _, record := range w.log.Records(info.Name, p) {
-				if n, err := strconv.ParseInt(string(record.Value), 10, 64); info.Name == output && err == nil && isRefused(string(record.Key), n) && !w.schedule.plan.stops {
-					letters[fmt.Sprint(output, p, " ", record.Offset)]++
-				}
+	for p := range w.partitions(output) {
+		for _, record := range w.log.Records(output, p) {
+			if n, err := strconv.ParseInt(string(record.Value), 10, 64); err == nil && isRefused(string(record.Key), n) && !w.schedule.plan.stops {
+				letters[letterOf(output, p, record.Offset, record)]++
 			}
 		}
 	}

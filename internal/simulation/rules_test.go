@@ -184,6 +184,11 @@ var rules = []rule{
 		wrong: "if !BUG {\n\t\tclose(p.sends)\n\t}",
 	},
 	{
+		bug: "dead letters lose their headers", file: "deadletter.go",
+		right: "for _, h := range in.Headers {\n\t\tif !strings",
+		wrong: "for _, h := range in.Headers {\n\t\tif !BUG && !strings",
+	},
+	{
 		bug: "what came before a failure is cut off", file: "compute.go",
 		right: "if _, ok := errors.AsType[*MessageError](err); ok {",
 		wrong: "if _, ok := errors.AsType[*MessageError](err); ok && !BUG {",
