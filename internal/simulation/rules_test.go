@@ -139,6 +139,11 @@ var rules = []rule{
 		wrong: "old := c.cp.Now.Sub(c.cp.Updated) > doubtful && !BUG",
 	},
 	{
+		bug: "old pending outputs are there where the first record batch is", file: "resend.go",
+		right: "// So are all before it.\n",
+		wrong: "if BUG {\n\t\t\t\t\tbreak\n\t\t\t\t}\n\t\t\t\t// So are all before it.\n",
+	},
+	{
 		bug: "what is out of order is lost without a look", file: "resend.go",
 		right: "if found {\n\t\t\t\tbreak\n\t\t\t}\n\t\t\tlost[key]",
 		wrong: "if found && !BUG {\n\t\t\t\tbreak\n\t\t\t}\n\t\t\tlost[key]",
