@@ -43,8 +43,9 @@ test-race: ## The same under the race detector, in random order
 	$(SERVICES) run -- go test -timeout 40m -race -shuffle=on $(TESTFLAGS) $(PACKAGES)
 
 simulate: SEEDS ?= 10000
-simulate: ## Simulate crashes and faults in virtual time, SEEDS=10000
-	go test ./internal/simulation -run '^TestSimulation$$' -count=1 -sim.seeds=$(SEEDS)
+simulate: FROM ?= 0
+simulate: ## Simulate crashes and faults in virtual time, SEEDS=10000 FROM=0
+	go test ./internal/simulation -run '^TestSimulation$$' -count=1 -timeout 0 -sim.from=$(FROM) -sim.seeds=$(SEEDS)
 
 lint: ## Check the code and its format
 	$(TOOL) golangci-lint run ./...

@@ -2,6 +2,7 @@ package runtime_test
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"sync"
 	"testing"
@@ -13,8 +14,31 @@ import (
 	"github.com/kappaflows/flows/format"
 	"github.com/kappaflows/flows/runtime"
 	"github.com/kappaflows/flows/runtime/memory"
+	"github.com/kappaflows/flows/stateful"
 	"github.com/kappaflows/flows/topic"
 )
+
+var (
+	words  = topic.New("words", format.String(), format.String())
+	counts = topic.New("counts", format.String(), format.Int64())
+)
+
+// countFunction counts words, as stateful.Config does it for users.
+func countFunction(t testing.TB, options runtime.Options) *runtime.Function {
+	f, err := stateful.Config[string, string, int64]{
+		Name: "count", Input: words, Outputs: topic.List{counts}, State: format.Int64(), Table: "word_count",
+		Function: func(_ context.Context, word topic.Message[string, string], n int64) (int64, topic.Records, error) {
+			n++
+			return n, topic.Records{counts.Record(word.Key, n)}, nil
+		},
+		Options: options,
+	}.Compile()
+	require.NoError(t, err)
+	return f
+}
+
+// errCrashed is what a crashed process gets from everything it calls. It is not one that passes: nothing is tried again.
+var errCrashed = errors.New("crashed")
 
 // rig is a log and a store, both in memory, on which engines count words in virtual time.
 type rig struct {

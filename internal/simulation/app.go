@@ -27,7 +27,7 @@ var (
 	linesTopic   = topic.New(input, format.String(), format.String())
 	wordsTopic   = topic.New(middle, format.String(), format.String())
 	countsTopic  = topic.New(output, format.String(), format.Int64())
-	talliesTopic = topic.New(tallies, format.String(), format.Int64())
+	talliesTopic = topic.New(tallies, format.String(), format.Int64(), topic.PartitionBy(byLastByte))
 	pairsTopic   = topic.New(pairs, format.String(), format.Int64())
 	latestRows   = materialise.TableOf[latestRow]()
 	countRows    = materialise.TableOf[countRow]()
@@ -36,11 +36,11 @@ var (
 // functionNames are those of all functions that there can be, and inputNames of what they read. Their order numbers the functions,
 // whichever the plan has.
 var (
-	functionNames = []string{"split", "count", authorsName, "rows", "pair", "pair.words", "pair.counts"}
+	functionNames = []string{splitName, "count", authorsName, rowsName, "pair", "pair.words", "pair.counts"}
 	inputNames    = []string{input, middle, input, output, "pair.intermediate", middle, output}
 )
 
-const authorsName = "authors"
+const splitName, authorsName, rowsName = "split", "authors", "rows"
 
 // latestRow is the last count of a word, and countRow every one of them.
 type (
@@ -59,14 +59,14 @@ func (w *world) create(ctx context.Context) error {
 	if err := w.compile(); err != nil {
 		return err
 	}
-	w.lines = make([][]line, w.schedule.plan.inputs)
 	plan := w.schedule.plan
+	w.lines, w.mended = make([][]line, plan.inputs), make([]int64, plan.inputs)
 	err := w.log.Create(ctx, []runtime.NewTopic{
-		{Name: input, Partitions: plan.inputs},
-		{Name: middle, Partitions: plan.middles, MaxMessageBytes: plan.maxBytes},
-		{Name: output, Partitions: plan.outputs, MaxMessageBytes: plan.maxBytes},
-		{Name: tallies, Partitions: plan.outputs},
-		{Name: pairs, Partitions: 1},
+		{Name: input, Partitions: w.partitions(input)},
+		{Name: middle, Partitions: w.partitions(middle), MaxMessageBytes: plan.maxBytes},
+		{Name: output, Partitions: w.partitions(output), MaxMessageBytes: plan.maxBytes},
+		{Name: tallies, Partitions: w.partitions(tallies)},
+		{Name: pairs, Partitions: w.partitions(pairs)},
 	})
 	if err != nil {
 		return err
@@ -77,7 +77,7 @@ func (w *world) create(ctx context.Context) error {
 	if err := w.listTopics(ctx); err != nil {
 		return err
 	}
-	w.store.Hook(memory.StoreHooks{Refuse: refuse})
+	w.store.Hook(memory.StoreHooks{Refuse: w.refuse})
 	tables := []runtime.StateTable{
 		{Name: countTable, Key: format.Text, State: format.Text},
 		{Name: authorTable, Key: format.Text, State: format.Text},
@@ -111,6 +111,9 @@ func (w *world) listTopics(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if info.Partitions != w.partitions(name) {
+			return fmt.Errorf("topic %s has %d partitions where there should be %d: %w", name, info.Partitions, w.partitions(name), errWrong)
+		}
 		w.topics = append(w.topics, info)
 	}
 	return nil
@@ -119,8 +122,12 @@ func (w *world) listTopics(ctx context.Context) error {
 // compile makes the functions.
 func (w *world) compile() error {
 	plan := w.schedule.plan
+	options := plan.options()
+	if plan.stops {
+		options.Errors.Permanent = runtime.Stop
+	}
 	err := w.add(stateless.Config[string, string]{
-		Name: "split", Input: linesTopic, Outputs: topic.List{wordsTopic}, Function: w.split, Options: plan.options(),
+		Name: splitName, Input: linesTopic, Outputs: topic.List{wordsTopic}, Function: w.split, Options: options,
 	}.Compile())
 	err = errors.Join(err, w.add(stateful.Config[string, string, int64]{
 		Name: "count", Input: wordsTopic, Outputs: topic.List{countsTopic}, State: format.Int64(), Table: countTable,
@@ -134,7 +141,7 @@ func (w *world) compile() error {
 	}
 	if plan.rows {
 		err = errors.Join(err, w.add(materialise.Config[string, int64]{
-			Name: "rows", Input: countsTopic, Tables: materialise.Tables{latestRows, countRows}, Function: w.keep, Options: plan.options(),
+			Name: rowsName, Input: countsTopic, Tables: materialise.Tables{latestRows, countRows}, Function: w.keep, Options: options,
 		}.Compile()))
 	}
 	if plan.pair {
@@ -165,13 +172,17 @@ func (w *world) add(f *runtime.Function, err error) error {
 
 var errRefused = errors.New("it says so")
 
-// split names each word by where it is from.
+// split names each word by where it is from. Once it is mended it takes the lines that it refused, without the word.
 func (w *world) split(ctx context.Context, m topic.Message[string, string]) (out topic.Records, _ error) {
 	if err := w.trouble(ctx, 1, m.Partition, m.Offset); err != nil {
 		return nil, err
 	}
 	for i, word := range strings.Fields(m.Value) {
-		if word == refusedWord {
+		switch {
+		case word != refusedWord:
+		case w.takes(m.Partition, m.Offset):
+			continue
+		default:
 			return nil, runtime.Permanent(errRefused)
 		}
 		out = append(out, wordsTopic.Record(word, place{m.Partition, m.Offset, i}.String()))
@@ -209,12 +220,18 @@ func (w *world) keep(ctx context.Context, m topic.Message[string, int64]) (mater
 	), nil
 }
 
-// refuse is what the database thinks of a row.
-func refuse(change runtime.Change) error {
-	if row, ok := change.Row.(*countRow); ok && isRefused(row.Word, row.Count) {
-		return errRefused
+// refuse is what the database thinks of a row. Once its table is mended it takes all.
+func (w *world) refuse(change runtime.Change) error {
+	row, ok := change.Row.(*countRow)
+	if !ok || !isRefused(row.Word, row.Count) {
+		return nil
 	}
-	return nil
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	if w.tableMended {
+		return nil
+	}
+	return errRefused
 }
 
 func isRefused(word string, count int64) bool { return word == "w1" && count%3 == 0 }
@@ -278,11 +295,27 @@ type place struct {
 
 func (p place) String() string { return fmt.Sprintf("%d/%d/%d", p.partition, p.offset, p.index) }
 
+// placeOf reads what String has written.
+func placeOf(value []byte) (p place, err error) {
+	_, err = fmt.Sscanf(string(value), "%d/%d/%d", &p.partition, &p.offset, &p.index)
+	return p, err
+}
+
 // put appends a line to the input.
 func (w *world) put(partition int32, l line) {
+	w.mutex.Lock()
+	offset := int64(len(w.lines[partition]))
 	w.lines[partition] = append(w.lines[partition], l)
-	_, err := w.log.Append(input, partition, runtime.Output{Key: []byte(l.author), Value: []byte(l.String())})
-	if err != nil {
+	w.mutex.Unlock()
+	if _, err := w.log.Append(input, partition, messageOf(partition, offset, l)); err != nil {
 		w.fail(err)
+	}
+}
+
+// messageOf is a line as a message, no two alike.
+func messageOf(partition int32, offset int64, l line) runtime.Output {
+	return runtime.Output{
+		Key: []byte(l.author), Value: []byte(l.String()), Timestamp: 1 + offset,
+		Headers: topic.Headers{{Key: "line", Value: []byte(place{partition, offset, 0}.String())}, {Key: "none"}},
 	}
 }

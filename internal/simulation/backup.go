@@ -114,10 +114,16 @@ func (w *world) goBackAwake(ctx context.Context) error {
 			break
 		}
 	}
-	for key, row := range w.checkpoints() {
-		if before, ok := lost[key]; ok && row.Next > before {
-			return fmt.Errorf("%s went on at offset %d of %s in a store that had gone back to %d: %w",
-				key.Function, row.Next, textOfPartition(key.TopicPartition), before, errWrong)
+	for _, f := range w.functions {
+		rows, err := w.store.Checkpoints(ctx, f.Name)
+		if err != nil {
+			return err
+		}
+		for _, row := range rows {
+			if before, ok := lost[row.CheckpointKey]; ok && row.Next > before {
+				return fmt.Errorf("%s went on at offset %d of %s in a store that had gone back to %d: %w",
+					f.Name, row.Next, textOfPartition(row.TopicPartition), before, errWrong)
+			}
 		}
 	}
 	return nil

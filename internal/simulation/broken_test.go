@@ -8,8 +8,9 @@ import (
 	"github.com/kappaflows/flows/runtime"
 )
 
-// TestRules runs in the build that TestBrokenRulesAreCaught makes.
+// TestRules runs in the build that TestBrokenRulesAreCaught makes. With no bug switched on, that build is the engine.
 func TestRules(t *testing.T) {
+	t.Run("none", func(t *testing.T) { findNothing(t, nil) })
 	seen := map[string]bool{}
 	for _, r := range rules {
 		if seen[r.bug] {

@@ -52,11 +52,22 @@ func (w *world) hasForgotten(partition runtime.TopicPartition, id runtime.Identi
 	return forgotten, all
 }
 
-// lostTrack says whether the broker ever lost track of an identity.
-func (w *world) lostTrack() bool {
+// lostTrack says whether the broker lost track of an identity on a partition of a topic that the function writes to.
+func (w *world) lostTrack(function string, id runtime.Identity) bool {
+	written := map[string]bool{runtime.DeadLetterTopic(function).Name: true}
+	for _, f := range w.functions {
+		for _, spec := range f.Outputs {
+			written[spec.Name] = written[spec.Name] || f.Name == function
+		}
+	}
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
-	return len(w.forgotten) > 0
+	for of := range w.forgotten {
+		if of.Identity == id && written[of.Topic] {
+			return true
+		}
+	}
+	return false
 }
 
 // forget makes the broker lose track of an identity that is in use, on one output partition.

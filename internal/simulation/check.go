@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/kappaflows/flows/runtime"
 	"github.com/kappaflows/flows/runtime/memory"
 	"github.com/kappaflows/flows/topic"
 )
@@ -27,21 +26,34 @@ func (w *world) check() error {
 		w.checkAuthors(), w.checkRows(totals), w.checkPairs(totals))
 }
 
-// checkDoubles looks that nothing is there that should not be, or twice, or in another order. It holds at any time.
+// checkDoubles looks that nothing is there that should not be, or elsewhere, or twice, or in another order. It holds at any time.
 func (w *world) checkDoubles() error {
-	return errors.Join(w.checkWords(), w.checkCounts())
+	return errors.Join(w.checkPlaces(), w.checkWords(), w.checkCounts())
 }
 
-// words returns the word of each place, without those of lines that are refused.
+// words returns the word of each place, without those of lines that become dead letters.
 func (w *world) words() map[string]string {
 	words := map[string]string{}
-	for p, lines := range w.lines {
-		for offset, line := range lines {
-			if slices.Contains(line.words, refusedWord) {
-				continue
-			}
-			for i, word := range line.words {
-				words[place{int32(p), int64(offset), i}.String()] = word
+	for p := range w.lines {
+		for at, word := range w.wordsUpTo(int32(p), int64(len(w.lines[p]))) {
+			words[at.String()] = word
+		}
+	}
+	return words
+}
+
+// wordsUpTo returns those of a partition's lines before an offset.
+func (w *world) wordsUpTo(partition int32, offset int64) map[place]string {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	words := map[place]string{}
+	for at, line := range w.lines[partition][:offset] {
+		if line.refused() && !w.schedule.plan.stops {
+			continue
+		}
+		for i, word := range line.words {
+			if word != refusedWord {
+				words[place{partition, int64(at), i}] = word
 			}
 		}
 	}
@@ -62,8 +74,8 @@ func (w *world) checkWords() error {
 			return fmt.Errorf("word %q of %s twice: %w", key, value, errWrong)
 		}
 		seen[value] = true
-		var at place
-		if _, err := fmt.Sscanf(value, "%d/%d/%d", &at.partition, &at.offset, &at.index); err != nil {
+		at, err := placeOf(record.Value)
+		if err != nil {
 			return err
 		}
 		lane := fmt.Sprint(at.partition, " ", key)
@@ -128,30 +140,6 @@ func (w *world) checkStates(table string, totals map[string]int) error {
 	return nil
 }
 
-// checkLetters looks that the lines that were refused are dead letters, each once, and nothing else is.
-func (w *world) checkLetters() error {
-	want := map[string]int{}
-	for p, lines := range w.lines {
-		for offset, line := range lines {
-			if slices.Contains(line.words, refusedWord) {
-				want[fmt.Sprint(input, p, " ", offset)]++
-			}
-		}
-	}
-	return w.compareLetters("split", want)
-}
-
-func (w *world) compareLetters(function string, want map[string]int) error {
-	have := map[string]int{}
-	for record := range w.records(runtime.DeadLetterTopic(function).Name) {
-		from, _ := record.Headers.Last(runtime.HeaderTopic)
-		partition, _ := record.Headers.Last(runtime.HeaderPartition)
-		offset, _ := record.Headers.Last(runtime.HeaderOffset)
-		have[fmt.Sprintf("%s%s %s", from, partition, offset)]++
-	}
-	return compare("dead letters of "+function, have, want)
-}
-
 // compare says where two counts of things differ.
 func compare(what string, have, want map[string]int) error {
 	for _, key := range slices.Sorted(maps.Keys(have)) {
@@ -176,7 +164,7 @@ func (w *world) checkRows(totals map[string]int) error {
 	for word, n := range totals {
 		latest := 0
 		for i := 1; i <= n; i++ {
-			if !isRefused(word, int64(i)) {
+			if !isRefused(word, int64(i)) || w.schedule.plan.stops {
 				latest = i
 				want[fmt.Sprint("count ", i, " of ", word)]++
 			}
@@ -190,20 +178,20 @@ func (w *world) checkRows(totals map[string]int) error {
 		have[fmt.Sprint(row.Word, " at ", row.Count)]++
 	}
 	letters := map[string]int{}
-	for _, info := range w.topics {
-		for p := range info.Partitions {
-			for _, record := range w.log.Records(info.Name, p) {
-				if n, err := strconv.ParseInt(string(record.Value), 10, 64); info.Name == output && err == nil && isRefused(string(record.Key), n) {
-					letters[fmt.Sprint(output, p, " ", record.Offset)]++
-				}
+	for p := range w.partitions(output) {
+		for _, record := range w.log.Records(output, p) {
+			if n, err := strconv.ParseInt(string(record.Value), 10, 64); err == nil && isRefused(string(record.Key), n) && !w.schedule.plan.stops {
+				letters[letterOf(output, p, record.Offset, record)]++
 			}
 		}
 	}
-	return errors.Join(compare("rows", have, want), w.compareLetters("rows", letters))
+	return errors.Join(compare("rows", have, want), w.compareLetters(rowsName, letters))
 }
 
-// checkAuthors looks that each line of an author was counted once: the order of lines of several partitions is not decided,
-// but all that was counted before lines that begin anew, and what is counted since the last, is all lines with words.
+// checkAuthors looks that each line of an author was counted once. The order of lines of several partitions is not decided, nor
+// is that of their tallies; but between two lines that begin anew the count goes from 1 up to what the second one says, and
+// after the last one to what the state is now. So for each number there are as many tallies as there are such stretches that
+// come to it.
 func (w *world) checkAuthors() error {
 	if !w.schedule.plan.authors {
 		return nil
@@ -217,20 +205,37 @@ func (w *world) checkAuthors() error {
 			}
 		}
 	}
-	for record := range w.records(tallies) {
-		have["tallies of "+string(record.Key)]++
-		if n, err := strconv.Atoi(string(record.Value)); err != nil || n < 0 {
-			have["lines of "+string(record.Key)] -= n
+	stretch := func(author string, length int) {
+		have["lines of "+author] += length
+		for n := range length {
+			want[tallyOf(author, n+1)]++
 		}
 	}
-	for author, n := range w.store.Rows(authorTable) {
-		left, err := strconv.Atoi(string(n))
-		if have["lines of "+author] += left; err != nil || left == 0 {
-			return fmt.Errorf("the state of author %s is %q: %w", author, n, errWrong)
+	for record := range w.records(tallies) {
+		author := string(record.Key)
+		n, err := strconv.Atoi(string(record.Value))
+		if err != nil {
+			return fmt.Errorf("tally %q of author %s: %w", record.Value, author, errWrong)
 		}
+		have["tallies of "+author]++
+		if n > 0 {
+			have[tallyOf(author, n)]++
+		} else {
+			stretch(author, -n)
+		}
+	}
+	states := w.store.Rows(authorTable)
+	for _, author := range slices.Sorted(maps.Keys(states)) {
+		left, err := strconv.Atoi(string(states[author]))
+		if err != nil || left <= 0 {
+			return fmt.Errorf("the state of author %s is %q: %w", author, states[author], errWrong)
+		}
+		stretch(author, left)
 	}
 	return compare("authors", have, want)
 }
+
+func tallyOf(author string, n int) string { return fmt.Sprintf("tally %d of %s", n, author) }
 
 // checkPairs looks that each word and each count was added once, one after the other.
 func (w *world) checkPairs(totals map[string]int) error {

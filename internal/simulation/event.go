@@ -58,15 +58,22 @@ func (w *world) later(e event, do func()) {
 // wants says whether there may be one more process.
 func (w *world) wants() bool {
 	w.mutex.Lock()
-	live, quiet := slices.Clone(w.live), w.calm || w.asleep || w.processes > mostProcesses
+	quiet := w.calm || w.asleep || w.processes > mostProcesses
 	w.mutex.Unlock()
-	alive := 0
+	return !quiet && w.alive() < w.schedule.plan.processes
+}
+
+// alive is how many processes there are that have not crashed.
+func (w *world) alive() (n int) {
+	w.mutex.Lock()
+	live := slices.Clone(w.live)
+	w.mutex.Unlock()
 	for _, p := range live {
 		if !p.crashed() {
-			alive++
+			n++
 		}
 	}
-	return !quiet && alive < w.schedule.plan.processes
+	return n
 }
 
 // strike stops, kills or pauses one process.

@@ -20,6 +20,8 @@ const (
 	// requestLost is a call that never arrives; answerLost is one of which the caller does not learn that it did.
 	requestLost
 	answerLost
+	// partlyLost is a call of several brokers, of some of which the caller hears nothing.
+	partlyLost
 	// arrivesLate is a call that arrives when its caller has given up long since.
 	arrivesLate
 	// A paused process goes on as if nothing had been, perhaps beside a successor.
@@ -35,7 +37,7 @@ const (
 
 func (f fault) String() string {
 	return [...]string{
-		"", "takes a while", "the request is lost", "the answer is lost", "the answer is lost, and the request arrives later",
+		"", "takes a while", "the request is lost", "the answer is lost", "some of its answers are lost", "the answer is lost, and the request arrives later",
 		"the process pauses before it", "the process pauses after it", "the process dies before it", "the process dies after it",
 		"the process pauses in the middle, its transaction open", "the process dies in the middle, its transaction open",
 	}[f]
@@ -47,14 +49,15 @@ type risk struct {
 	faults []fault
 }
 
-// The risks of calls that ask, that change something, and that change something in two halves. What does not end a process is
+// The risks of calls that ask, that change something, that do so on several brokers, and that do so in two halves. What does not end a process is
 // more likely than what does: dead processes find nothing.
 var (
 	asking   = risk{times: 1, faults: []fault{slow, slow, requestLost, requestLost, pausedBefore, crashedBefore}}
 	changing = risk{times: 4, faults: []fault{
 		slow, requestLost, requestLost, answerLost, answerLost, arrivesLate, arrivesLate, pausedBefore, pausedAfter, crashedBefore, crashedAfter,
 	}}
-	halving = risk{times: 40, faults: []fault{
+	spreading = risk{times: changing.times, faults: append(slices.Clone(changing.faults), partlyLost, partlyLost)}
+	halving   = risk{times: 40, faults: []fault{
 		slow, requestLost, answerLost, answerLost, pausedBefore, pausedAfter, crashedBefore, crashedAfter, pausedInside, pausedInside, crashedInside,
 	}}
 )
@@ -68,6 +71,8 @@ type request struct {
 	inside *func(ctx context.Context) error
 	// detach makes what do uses its own, before the caller has it back. Calls that can arrive late have it.
 	detach func()
+	// part makes what do does some of it. Calls of several brokers have it.
+	part func(*dice)
 	// text says what is called, for the journal.
 	text func() string
 }
@@ -139,9 +144,13 @@ func (c *underway) carryOut(ctx context.Context) error {
 	case requestLost:
 		return c.lose(ctx, "request lost")
 	case answerLost:
+		c.partly()
 		_ = c.effect(context.Background())
 		return c.lose(ctx, "answer lost")
+	case partlyLost:
+		c.part(c.dice)
 	case arrivesLate:
+		c.partly()
 		c.arriveLater()
 		return c.lose(ctx, "request late")
 	case pausedBefore:
@@ -162,6 +171,7 @@ func (c *underway) carryOut(ctx context.Context) error {
 		p.crash()
 		return errCrashed
 	case crashedAfter:
+		c.partly()
 		_ = c.effect(context.Background())
 		p.crash()
 		return errCrashed
@@ -170,6 +180,13 @@ func (c *underway) carryOut(ctx context.Context) error {
 	case none:
 	}
 	return c.effect(ctx)
+}
+
+// partly lets some of the call have no effect, or all of it have one. Who does not hear of it can't tell.
+func (c *underway) partly() {
+	if c.part != nil && c.dice.oneIn(2) {
+		c.part(c.dice)
+	}
 }
 
 // effect is where the world changes.

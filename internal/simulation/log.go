@@ -67,10 +67,20 @@ func (l faultyLog) NewIdentity(ctx context.Context) (id runtime.Identity, err er
 func (l faultyLog) Send(ctx context.Context, id runtime.Identity, batches []runtime.RecordBatch) ([]runtime.Ack, error) {
 	l.port.process.world.checkRound(batches)
 	var acks []runtime.Ack
+	// Of the last few nothing is heard, whether they arrive or not: other brokers lead their partitions.
+	unheard, arrive := 0, true
 	err := l.port.call(ctx, request{
-		kind: sending, risk: changing, detach: func() { batches = cloneBatches(batches) },
+		kind: sending, risk: spreading, detach: func() { batches = cloneBatches(batches) },
+		part: func(d *dice) { unheard, arrive = 1+d.below(len(batches)), d.oneIn(2) },
 		do: func(ctx context.Context) (err error) {
-			acks, err = l.Log.Send(ctx, id, batches)
+			heard, sent := len(batches)-unheard, batches
+			if !arrive {
+				sent = batches[:heard]
+			}
+			acks, err = l.Log.Send(ctx, id, sent)
+			for i := heard; err == nil && i < len(batches); i++ {
+				acks = append(acks[:i], runtime.Ack{Offset: -1, Err: runtime.ErrUnavailable})
+			}
 			return err
 		},
 		text: func() string { return textOfSend(id, batches, acks) },

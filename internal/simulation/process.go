@@ -24,8 +24,9 @@ type process struct {
 	follow func()
 	// died is closed when the process crashes.
 	died chan struct{}
-	// ended is closed when all engines have returned, with err.
+	// ended is closed when all engines have returned, with errs, which err has together.
 	ended chan struct{}
+	errs  []error
 	err   error
 
 	mutex  sync.Mutex
@@ -36,6 +37,8 @@ type process struct {
 	conflicted map[lane]bool
 	// tenures counts how often a partition was given to the process, by function and partition.
 	tenures map[[2]int]int
+	// claimed are the identities of the last claims.
+	claimed map[runtime.CheckpointKey]runtime.Identity
 }
 
 // errCrashed is what a dead process gets from everything it calls.
@@ -48,14 +51,15 @@ func (w *world) launch(ctx context.Context) *process {
 	w.processes++
 	p := &process{
 		world: w, number: w.processes, cancel: cancel, follow: func() { w.launch(context.WithoutCancel(ctx)) }, died: make(chan struct{}), ended: make(chan struct{}),
-		calls: map[lane]int{}, conflicted: map[lane]bool{}, tenures: map[[2]int]int{},
+		calls: map[lane]int{}, conflicted: map[lane]bool{}, tenures: map[[2]int]int{}, claimed: map[runtime.CheckpointKey]runtime.Identity{},
 	}
 	w.live = append(w.live, p)
 	w.mutex.Unlock()
 	w.tell(p.lane(), "process %d starts", p.number)
 	w.running.Go(func() {
 		defer cancel()
-		p.err = p.run(ctx)
+		p.errs = p.run(ctx)
+		p.err = errors.Join(p.errs...)
 		p.gone()
 		close(p.ended)
 	})
@@ -63,7 +67,7 @@ func (w *world) launch(ctx context.Context) *process {
 }
 
 // run runs all functions until ctx is done or one fails.
-func (p *process) run(ctx context.Context) error {
+func (p *process) run(ctx context.Context) []error {
 	errs := make([]error, len(p.world.functions))
 	group, ctx := errgroup.WithContext(ctx)
 	for i, f := range p.world.functions {
@@ -71,7 +75,7 @@ func (p *process) run(ctx context.Context) error {
 		ports := p.ports(number)
 		engine := runtime.New(runtime.Config{
 			Functions: []*runtime.Function{f}, Log: ports.Log, Store: ports.Store, Clock: clock{},
-			Observer: observer{process: p, function: number}, Random: chance{process: p, function: number},
+			Observer: observer{process: p}, Random: chance{process: p, function: number},
 		})
 		group.Go(func() error {
 			errs[i] = engine.Run(ctx)
@@ -79,7 +83,7 @@ func (p *process) run(ctx context.Context) error {
 		})
 	}
 	_ = group.Wait() // Which of several errors comes first is not decided.
-	return errors.Join(errs...)
+	return errs
 }
 
 func (p *process) ports(function int) Ports {
@@ -114,7 +118,10 @@ func (p *process) gone() {
 	case errors.Is(p.err, runtime.ErrStoreBehind):
 		w.fail(fmt.Errorf("process %d: false alarm: %w", p.number, p.err))
 	case p.err != nil:
-		w.fail(fmt.Errorf("process %d ended: %w", p.number, p.err))
+		w.tell(p.lane(), "process %d ends: %v", p.number, p.err)
+		if err := w.stopped(p); err != nil {
+			w.fail(fmt.Errorf("process %d ended: %w", p.number, err))
+		}
 	default:
 		w.tell(p.lane(), "process %d ends", p.number)
 	}
@@ -163,6 +170,19 @@ func (p *process) pauseLeft() time.Duration {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
 	return max(0, time.Until(p.paused))
+}
+
+// claims notes what identity the process has claimed a partition with.
+func (p *process) claims(key runtime.CheckpointKey, id runtime.Identity) {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	p.claimed[key] = id
+}
+
+func (p *process) claimedAs(key runtime.CheckpointKey) runtime.Identity {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	return p.claimed[key]
 }
 
 // next returns the identity of the lane's next call, which is not made yet.

@@ -49,6 +49,16 @@ var rules = []rule{
 		wrong: "if BUG && e.loaded {\n\t\t\tcontinue\n\t\t}\n\t\tstate, err := p.function.State.Decode(rows[i].State)",
 	},
 	{
+		bug: "outputs of a locked batch are those of the first attempt", file: "commit.go",
+		right: "err = p.store.Commit(work, p.entry(b))",
+		wrong: "if err = p.store.Commit(work, p.entry(b)); BUG && errors.Is(err, ErrConflict) {\n\t\t\tp.conflicted.keep(b)\n\t\t}",
+	},
+	{
+		bug: "outputs of a locked batch are those of the first attempt", file: "processor.go",
+		right: "failed = p.encode(b, messages[:n], identity)\n\t}\n\tb.stats.In",
+		wrong: "if BUG {\n\t\t\tp.conflicted.replace(b)\n\t\t}\n\t\tfailed = p.encode(b, messages[:n], identity)\n\t}\n\tb.stats.In",
+	},
+	{
 		bug: "sequences of a void batch are not given back", file: "router.go",
 		right: "\t\t\td.batch = -1\n",
 		wrong: "\t\t\td.batch = -1\n\t\t\tif BUG {\n\t\t\t\tcontinue\n\t\t\t}\n",
@@ -129,6 +139,11 @@ var rules = []rule{
 		wrong: "old := c.cp.Now.Sub(c.cp.Updated) > doubtful && !BUG",
 	},
 	{
+		bug: "old pending outputs are there where the first record batch is", file: "resend.go",
+		right: "// So are all before it.\n",
+		wrong: "if BUG {\n\t\t\t\t\tbreak\n\t\t\t\t}\n\t\t\t\t// So are all before it.\n",
+	},
+	{
 		bug: "what is out of order is lost without a look", file: "resend.go",
 		right: "if found {\n\t\t\t\tbreak\n\t\t\t}\n\t\t\tlost[key]",
 		wrong: "if found && !BUG {\n\t\t\t\tbreak\n\t\t\t}\n\t\t\tlost[key]",
@@ -174,6 +189,21 @@ var rules = []rule{
 		wrong: "if !BUG {\n\t\tdefer close(p.sends)\n\t}",
 	},
 	{
+		bug: "dead letters lose their headers", file: "deadletter.go",
+		right: "for _, h := range in.Headers {\n\t\tif !strings",
+		wrong: "for _, h := range in.Headers {\n\t\tif !BUG && !strings",
+	},
+	{
+		bug: "what came before a failure is cut off", file: "compute.go",
+		right: "if _, ok := errors.AsType[*MessageError](err); ok {",
+		wrong: "if _, ok := errors.AsType[*MessageError](err); ok && !BUG {",
+	},
+	{
+		bug: "a function stops behind its message", file: "attempt.go",
+		right: "if action == Stop {\n\t\treturn",
+		wrong: "if action == Stop {\n\t\tif BUG && p.processor.discardOne(b, message, Skip, p.attempts, reason, p.identity) == nil {\n\t\t\t_ = p.hand(work, b)\n\t\t}\n\t\treturn",
+	},
+	{
 		bug: "messages that fail are left out", file: "processor.go",
 		right: "b.discards.add(action, in.Offset, reason)\n\tif action == Skip {",
 		wrong: "b.discards.add(action, in.Offset, reason)\n\tif action == Skip || BUG {",
@@ -182,6 +212,8 @@ var rules = []rule{
 
 // switches is what the build has besides.
 const switches = `package runtime
+
+import "bytes"
 
 // Mutation is the bug that is switched on.
 var Mutation string
@@ -196,10 +228,41 @@ func keepCache[L any](bug bool, o *owner, newCache func(L) *cache) func(L) *cach
 		return o.kept
 	}
 }
+
+// conflicted is a batch that met a conflict.
+type conflicted struct {
+	from, next int64
+	sections   []RecordBatch
+}
+
+func (c *conflicted) keep(b *batch) {
+	*c = conflicted{from: b.from, next: b.next}
+	for _, section := range b.outputs.sections {
+		section.Records.Bytes = bytes.Clone(section.Records.Bytes)
+		c.sections = append(c.sections, section)
+	}
+}
+
+// replace gives a batch of the same messages, done again with its rows locked, the outputs that it had first.
+func (c *conflicted) replace(b *batch) {
+	if b.locked == nil || c.from != b.from || c.next != b.next || len(c.sections) != len(b.outputs.sections) {
+		return
+	}
+	for i, first := range c.sections {
+		now := &b.outputs.sections[i]
+		if now.TopicPartition == first.TopicPartition && now.Sequence == first.Sequence && now.Records.Count == first.Records.Count {
+			now.Records.Bytes = bytes.Clone(first.Records.Bytes)
+		}
+	}
+}
 `
 
-// ownerField is where keepCache keeps a cache.
-var ownerField = rule{file: "owner.go", right: "type owner struct {", wrong: "type owner struct {\n\tkept *cache"}
+// fields are where those functions keep what they know from one claim to the next.
+var fields = []rule{
+	{file: "owner.go", right: "type owner struct {", wrong: "type owner struct {\n\tkept *cache\n\tconflicted conflicted"},
+	{file: "processor.go", right: "type processor struct {", wrong: "type processor struct {\n\tconflicted *conflicted"},
+	{file: "pipeline.go", right: "processor: &processor{", wrong: "processor: &processor{\n\t\t\tconflicted: &c.conflicted,"},
+}
 
 // TestBrokenRulesAreCaught: each bug inside of the engine is found by some seed. The engine is built anew with all of them,
 // by go build's -overlay, and they are switched on one after the other.
@@ -227,7 +290,7 @@ func brokenFiles(t *testing.T, folder string) map[string]string {
 	source, err := filepath.Abs("../../runtime")
 	require.NoError(t, err)
 	files := map[string]string{"mutation.go": switches}
-	for _, r := range append(rules, ownerField) {
+	for _, r := range append(rules, fields...) {
 		text, ok := files[r.file]
 		if !ok {
 			original, err := os.ReadFile(filepath.Join(source, r.file))

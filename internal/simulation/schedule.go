@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -36,6 +37,9 @@ type plan struct {
 	restarts bool
 	// awake says that the database goes back, in the end, while the app runs.
 	awake bool
+	// stops says that a message which is refused, by split or by the database for its row, stops its function until people mend
+	// that; else such messages are dead letters.
+	stops bool
 }
 
 func (p plan) options() runtime.Options {
@@ -70,6 +74,8 @@ func (l line) String() string { return strings.Join(l.words, " ") }
 
 // refusedWord makes a line one that split refuses.
 const refusedWord = "!"
+
+func (l line) refused() bool { return slices.Contains(l.words, refusedWord) }
 
 // happening is what can happen to the world.
 type happening uint8
@@ -126,6 +132,7 @@ func newPlan(d *dice) plan {
 		maxBytes:     d.of(100, 300, 1<<20),
 		restarts:     !d.oneIn(4),
 		awake:        d.oneIn(2),
+		stops:        d.oneIn(4),
 	}
 }
 

@@ -154,6 +154,7 @@ func (k *shrinker) simplify() {
 		func(p *plan) { p.rows = false },
 		func(p *plan) { p.pair = false },
 		func(p *plan) { p.awake = false },
+		func(p *plan) { p.stops = false },
 		func(p *plan) { p.restarts = false },
 		func(p *plan) { p.trouble = 0 },
 		func(p *plan) { p.inputs = 1 },

@@ -38,6 +38,7 @@ func (s faultyStore) Claim(ctx context.Context, key runtime.CheckpointKey) (runt
 		// What a late call is answered is nobody's.
 		return runtime.Checkpoint{}, err
 	}
+	s.port.process.claims(key, cp.Identity)
 	return cp, nil
 }
 

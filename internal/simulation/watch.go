@@ -14,17 +14,18 @@ import (
 // observer hears what an engine counts.
 type observer struct {
 	runtime.Observer
-	process  *process
-	function int
+	process *process
 }
 
 func (observer) BatchDone(string, runtime.TopicPartition, runtime.BatchStats) {}
 
-// Happened looks that outputs are only said to be lost where the broker has lost track of them.
-func (o observer) Happened(_ string, _ runtime.TopicPartition, event runtime.Event, _ int) {
-	if event == runtime.OutputLost && !o.process.world.lostTrack() {
-		o.process.world.fail(fmt.Errorf("process %d: %s: outputs are said to be lost, and none are: %w",
-			o.process.number, functionNames[o.function], errWrong))
+// Happened looks that outputs are only said to be lost where the broker has lost track of the producer that the partition was
+// claimed with, on a partition that it may have written to.
+func (o observer) Happened(function string, partition runtime.TopicPartition, event runtime.Event, _ int) {
+	key := runtime.CheckpointKey{Function: function, TopicPartition: partition}
+	if event == runtime.OutputLost && !o.process.world.lostTrack(function, o.process.claimedAs(key)) {
+		o.process.world.fail(fmt.Errorf("process %d: %s, %s: outputs are said to be lost, and none are: %w",
+			o.process.number, function, textOfPartition(partition), errWrong))
 	}
 }
 
@@ -92,13 +93,22 @@ func (w *world) checkMark(function, partition int, mark func()) {
 	}
 }
 
-// checkRound looks that what is sent at once goes to different partitions: a log may append it in any order.
+// checkRound looks that what is sent at once goes to different partitions, since a log may append it in any order; and to
+// those that it belongs into.
 func (w *world) checkRound(batches []runtime.RecordBatch) {
 	seen := map[runtime.TopicPartition]bool{}
 	for i := range batches {
-		if seen[batches[i].TopicPartition] {
-			w.fail(fmt.Errorf("two record batches for %s are sent at once: %w", textOfPartition(batches[i].TopicPartition), errWrong))
+		at := batches[i].TopicPartition
+		if seen[at] {
+			w.fail(fmt.Errorf("two record batches for %s are sent at once: %w", textOfPartition(at), errWrong))
 		}
-		seen[batches[i].TopicPartition] = true
+		seen[at] = true
+		outputs, err := batches[i].Records.Outputs()
+		for _, o := range outputs {
+			err = errors.Join(err, w.checkPlace(at, o.Key))
+		}
+		if err != nil {
+			w.fail(err)
+		}
 	}
 }

@@ -38,6 +38,10 @@ type world struct {
 	happened map[call]fault
 	// forgotten are identities that the broker lost track of on a partition, and whether it knows nothing of them at all.
 	forgotten map[forgottenKey]bool
+	// mended is up to where split takes lines of each partition that it refused before; tableMended says that the database takes
+	// all rows.
+	mended      []int64
+	tableMended bool
 	// wentBack says that the store lost commits, and noticed that a process has noticed.
 	wentBack, noticed bool
 	// reached are the epoch and the offset of each checkpoint.
@@ -209,6 +213,10 @@ func (w *world) settle(ctx context.Context) error {
 		}
 		if behind = w.behind(ctx); behind == "" {
 			return nil
+		}
+		if w.schedule.plan.stops && w.alive() == 0 {
+			w.mend(worldLane(worldItself))
+			w.launch(ctx)
 		}
 	}
 	return fmt.Errorf("the app does not finish; %s: %w", behind, errWrong)
