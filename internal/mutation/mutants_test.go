@@ -148,13 +148,13 @@ var mutants = []mutant{
 		}},
 	},
 	{
-		bug: "what a join sends has no identity",
-		in:  "runtime", test: "TestCrashesOfAJoin",
-		said: "lost, doubled or out of order",
+		bug: "a side of a join sends its messages twice",
+		in:  "join", test: "TestSidesFoldIntoOneState",
+		said: "should have 1 item(s), but has 2",
 		edits: []Edit{{
-			File:  "runtime/send.go",
-			Right: "p.log.Send(work, of.identity, sections)",
-			Wrong: "p.log.Send(work, either(BUG, Identity{ProducerID: -1}, of.identity), sections)",
+			File:  "join/side.go",
+			Right: "return topic.Records{record}, nil",
+			Wrong: "if BUG {\n\t\t\treturn topic.Records{record, record}, nil\n\t\t}\n\t\treturn topic.Records{record}, nil",
 		}},
 	},
 	{
