@@ -2,6 +2,9 @@
 // a database or a port. A test sends records, lets everything settle, and looks at what came of it: records, states, rows,
 // dead letters. Crash shows that nothing is lost or doubled when the process dies.
 //
+// A message that a function fails on is tried again as often as anywhere, but a millisecond later where the function's
+// ErrorPolicy leaves FirstWait and LongestWait unset: ten attempts take no time.
+//
 // It tests functions, not drivers: what Kafka and Postgres refuse, such as a row that breaks a constraint, is seen only there.
 // Functions that requests come to over HTTP are compiled and not served.
 package flowstest
@@ -44,6 +47,9 @@ type App struct {
 // partitions is how many a topic has that declares no number.
 const partitions = 3
 
+// attemptWait is the wait before a message is tried again, where the function does not say how long it is.
+const attemptWait = time.Millisecond
+
 // settleTimeout is how long Settle waits without anything happening.
 const settleTimeout = 10 * time.Second
 
@@ -69,6 +75,9 @@ func New(t T, functions ...Function) *App {
 
 // add adds a function and those that belong to it.
 func (a *App) add(f *runtime.Function) {
+	if policy := &f.Options.Errors; policy.FirstWait == 0 && policy.LongestWait == 0 {
+		policy.FirstWait, policy.LongestWait = attemptWait, attemptWait
+	}
 	a.functions = append(a.functions, f)
 	for _, part := range f.Parts {
 		a.add(part)
@@ -214,7 +223,8 @@ func (a *App) reasons() string {
 }
 
 // Failure waits until a function stops with an error and returns it; the test fails where none does for ten seconds. The app
-// is over then.
+// is over then. An error that is not permanent stops a function when its attempts are spent; one whose policy has waits of
+// its own, and is to fail here, may take longer than that, unless it is given Attempts: 1.
 func (a *App) Failure() error {
 	a.t.Helper()
 	select {

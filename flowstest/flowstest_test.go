@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -29,24 +30,26 @@ func counting(function func(context.Context, topic.Message[string, string], int6
 	}
 }
 
-func TestCrashesDoubleNothing(t *testing.T) {
+func TestCrashesLoseAndDoubleNothing(t *testing.T) {
 	app := flowstest.New(t, counting(count))
+	sent := map[string]int64{}
 	for i := range 200 {
-		app.Send(words.Record(strconv.Itoa(i%7), ""))
+		key := strconv.Itoa(i % 7)
+		sent[key]++
+		app.Send(words.Record(key, ""))
 		if i%40 == 20 {
 			app.Crash()
 		}
 	}
 	app.Settle()
-	seen := map[string]int64{}
+	seen, states := map[string]int64{}, map[string]string{}
 	for _, m := range flowstest.Records(app, counts) {
 		seen[m.Key]++
 		require.Equal(t, seen[m.Key], m.Value)
+		states[m.Key] = strconv.FormatInt(m.Value, 10)
 	}
-	for key, n := range app.State("word_count") {
-		require.Equal(t, strconv.FormatInt(seen[key], 10), n)
-	}
-	require.Len(t, seen, 7)
+	require.Equal(t, sent, seen)
+	require.Equal(t, states, app.State("word_count"))
 }
 
 func TestDeadLetters(t *testing.T) {
@@ -79,6 +82,18 @@ func TestFailure(t *testing.T) {
 	app := flowstest.New(t, stopping())
 	app.Send(words.Record("a", ""))
 	require.ErrorContains(t, app.Failure(), "no more")
+}
+
+// TestFailureOfTheLastAttempt: an error that may pass stops a function once its attempts are spent, which takes no time here.
+func TestFailureOfTheLastAttempt(t *testing.T) {
+	calls := 0
+	app := flowstest.New(t, counting(func(context.Context, topic.Message[string, string], int64) (int64, topic.Records, error) {
+		calls++
+		return 0, nil, errors.New("not today")
+	}))
+	app.Send(words.Record("a", ""))
+	require.ErrorContains(t, app.Failure(), "not today")
+	require.Equal(t, runtime.DefaultAttempts, calls)
 }
 
 // failures is a T that keeps what a test would fail with, and ends the goroutine as testing does.
@@ -130,17 +145,18 @@ func TestInVirtualTime(t *testing.T) {
 		require.Equal(t, 4, calls)
 	})
 	synctest.Test(t, func(t *testing.T) {
-		require.Contains(t, said(t, func(t flowstest.T) {
+		require.Regexp(t, "^flowstest: not settled: function never is at offset 0 of 1 .*; function never waits: .*not today$", said(t, func(t flowstest.T) {
 			app := flowstest.New(t, stateless.Config[string, string]{
 				Name: "never", Input: words,
 				Function: func(context.Context, topic.Message[string, string]) (topic.Records, error) {
 					return nil, errors.New("not today")
 				},
-				Options: stateless.Options{Errors: runtime.ErrorPolicy{Attempts: 1000}},
+				// A function that says how long to wait is waited for.
+				Options: stateless.Options{Errors: runtime.ErrorPolicy{FirstWait: time.Hour, LongestWait: time.Hour}},
 			})
 			app.Send(words.Record("a", ""))
 			app.Settle()
-		}), "not today")
+		}))
 	})
 	synctest.Test(t, func(t *testing.T) {
 		require.Contains(t, said(t, func(t flowstest.T) { _ = flowstest.New(t, counting(count)).Failure() }), "no function failed")

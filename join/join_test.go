@@ -142,7 +142,7 @@ func TestSidesFoldIntoOneState(t *testing.T) {
 	state := f.State.New()
 	records, err := pass(t, f.Parts[1], f, input("7", `{"order":"o-1","cents":5}`), state)
 	require.NoError(t, err)
-	require.JSONEq(t, `{"paid":5}`, string(records[0].Value()))
+	require.JSONEq(t, `{"paid":5}`, string(records[0].Value()), "a payment is folded in by the function of payments")
 	require.Equal(t, "o-1", string(records[0].Key()))
 	records, err = pass(t, f.Parts[0], f, input("o-1", "tea"), state)
 	require.NoError(t, err)

@@ -69,6 +69,6 @@ func TestCacheEvictsWhatIsNotUsed(t *testing.T) {
 		c.find([]byte{byte(i)})
 		require.Same(t, hot, c.find([]byte("h")), "it is used all the time")
 		c.shrink(1)
-		require.LessOrEqual(t, c.bytes, c.limit())
+		require.LessOrEqual(t, c.bytes, c.limit(), "what is not used has to go")
 	}
 }

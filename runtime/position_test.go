@@ -2,6 +2,7 @@ package runtime_test
 
 import (
 	"context"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -124,7 +125,9 @@ func TestAtLeastOnceNeedsNoStore(t *testing.T) {
 			},
 		}.Compile()
 		require.NoError(t, err)
-		r.putMany(100, 100)
+		for i := range 100 {
+			r.put("w" + strconv.Itoa(i))
+		}
 		var mutex sync.Mutex
 		sends := 0
 		crashing := &faultyLog{Log: r.log, send: func(ctx context.Context, id runtime.Identity, b []runtime.RecordBatch) ([]runtime.Ack, error) {

@@ -308,6 +308,9 @@ func TestLimits(t *testing.T) {
 				r.log.SetMaxMessageBytes("counts", 100)
 				r.putMany(1000, 300)
 				r.stopAfterAll(r.count(options))
+				for _, b := range r.seen.batches {
+					require.True(t, options.BatchBytes != 1 || b.In == 1, "one message fills a batch of a byte, and %d are in it", b.In)
+				}
 			})
 		})
 	}

@@ -41,28 +41,44 @@ func TestRegisterNamesTestsThatExist(t *testing.T) {
 	require.Greater(t, named, 50)
 }
 
-// mutation is one of the simulator's bugs: a key of its map, or the name of a rule's.
-var mutation = regexp.MustCompile(`(?m)^\t(?:"([^"]+)": +(?:func\(p Ports|onCommit)|\tbug: "([^"]+)")`)
+// mutation is one of the simulator's bugs: a key of its map, or the name of a rule's. mutant is one of internal/mutation.
+var (
+	mutation = regexp.MustCompile(`(?m)^\t(?:"([^"]+)": +(?:func\(p Ports|onCommit)|\tbug: "([^"]+)")`)
+	mutant   = regexp.MustCompile(`(?m)^\t\tbug: "([^"]+)()"`)
+)
 
-// TestRegisterNamesAllBugs: the table of bugs is that of the simulator, and guarantees that are broken by a bug name it as it is.
+// TestRegisterNamesAllBugs: the tables of bugs are those of the simulator and of internal/mutation, and guarantees that are
+// broken by a bug name it as it is.
 func TestRegisterNamesAllBugs(t *testing.T) {
-	bugs := map[string]bool{}
-	for _, match := range mutation.FindAllStringSubmatch(sources(t, "internal/simulation", "_test.go"), -1) {
-		bugs[match[1]+match[2]] = true
-	}
-	require.Greater(t, len(bugs), 40)
 	text := guarantees(t)
-	rows := tableRows(t, text, "| bug | seed |")
-	require.Len(t, rows, len(bugs))
-	for _, row := range rows {
-		name := strings.TrimSpace(strings.Split(row, "|")[1])
-		require.True(t, bugs[name], "the simulator has no bug %q", name)
+	known := map[string]bool{"": true}
+	for _, table := range []struct {
+		head, folder string
+		pattern      *regexp.Regexp
+		least        int
+	}{
+		{"| bug | seed |", "internal/simulation", mutation, 40},
+		{"| bug | in |", "internal/mutation", mutant, 20},
+	} {
+		bugs := map[string]bool{}
+		for _, match := range table.pattern.FindAllStringSubmatch(sources(t, table.folder, "_test.go"), -1) {
+			bugs[match[1]+match[2]] = true
+		}
+		require.Greater(t, len(bugs), table.least)
+		rows := tableRows(t, text, table.head)
+		require.Len(t, rows, len(bugs))
+		for _, row := range rows {
+			name := strings.TrimSpace(strings.Split(row, "|")[1])
+			require.True(t, bugs[name], "%s has no bug %q", table.folder, name)
+			require.False(t, known[name], "two bugs are called %q", name)
+			known[name] = true
+		}
 	}
 	for _, head := range []string{"| guarantee | proved by | broken by |", "| fact | of the broker | of the engine | broken by |"} {
 		for _, row := range tableRows(t, text, head) {
 			cells := strings.Split(strings.Trim(row, "|"), "|")
 			for name := range strings.SplitSeq(strings.TrimSpace(cells[len(cells)-1]), "; ") {
-				require.True(t, name == "" || bugs[name], "the simulator has no bug %q", name)
+				require.True(t, known[name], "there is no bug %q", name)
 			}
 		}
 	}

@@ -1,16 +1,14 @@
 package simulation
 
 import (
-	"encoding/json"
 	"fmt"
-	"os"
 	"os/exec"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/kappaflows/flows/internal/mutation"
 )
 
 // rule is a rule of the engine that a bug breaks from inside: in a build for this test alone, wrong stands in place of right
@@ -267,44 +265,18 @@ var fields = []rule{
 // TestBrokenRulesAreCaught: each bug inside of the engine is found by some seed. The engine is built anew with all of them,
 // by go build's -overlay, and they are switched on one after the other.
 func TestBrokenRulesAreCaught(t *testing.T) {
-	folder := t.TempDir()
-	overlay := filepath.Join(folder, "overlay.json")
-	replaced, err := json.Marshal(map[string]any{"Replace": brokenFiles(t, folder)})
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(overlay, replaced, 0o600))
-	binary := filepath.Join(folder, "mutants.test")
-	build := exec.Command("go", "test", "-c", "-tags", "mutation", "-overlay", overlay, "-o", binary, ".")
-	output, err := build.CombinedOutput()
-	require.NoError(t, err, string(output))
-	output, err = exec.Command(binary, "-test.v", "-test.run", "^TestRules$", fmt.Sprint("-sim.table=", *writeTable)).CombinedOutput()
+	build := mutation.Build{
+		Package: "internal/simulation", Tags: "mutation", Added: map[string]string{"runtime/mutation.go": switches},
+	}
+	for _, r := range append(rules, fields...) {
+		edit := mutation.Edit{File: "runtime/" + r.file, Right: r.right, Wrong: r.wrong}
+		build.Bugs = append(build.Bugs, mutation.Bug{Name: r.bug, Edits: []mutation.Edit{edit}})
+	}
+	output, err := exec.Command(build.Binary(t), "-test.v", "-test.run", "^TestRules$", fmt.Sprint("-sim.table=", *writeTable)).CombinedOutput()
 	for line := range strings.Lines(string(output)) {
 		if !strings.HasPrefix(line, "===") {
 			t.Log(strings.TrimSpace(line))
 		}
 	}
 	require.NoError(t, err)
-}
-
-// brokenFiles writes the files with the bugs and returns what they replace.
-func brokenFiles(t *testing.T, folder string) map[string]string {
-	source, err := filepath.Abs("../../runtime")
-	require.NoError(t, err)
-	files := map[string]string{"mutation.go": switches}
-	for _, r := range append(rules, fields...) {
-		text, ok := files[r.file]
-		if !ok {
-			original, err := os.ReadFile(filepath.Join(source, r.file))
-			require.NoError(t, err)
-			text = string(original)
-		}
-		require.Equal(t, 1, strings.Count(text, r.right), "%s must have this once, for the bug %q:\n%s", r.file, r.bug, r.right)
-		files[r.file] = strings.Replace(text, r.right, strings.ReplaceAll(r.wrong, "BUG", "mutated("+strconv.Quote(r.bug)+")"), 1)
-	}
-	replaced := map[string]string{}
-	for name, text := range files {
-		file := filepath.Join(folder, name)
-		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
-		replaced[filepath.Join(source, name)] = file
-	}
-	return replaced
 }

@@ -133,7 +133,7 @@ func requireRemembers(t *testing.T, c client, id int64, next int32) {
 	for sequence := next - 10; sequence < next; sequence += 2 {
 		offset, err := c.send("words", 0, id, 0, sequence, 2)
 		require.NoError(t, err)
-		require.EqualValues(t, sequence, offset)
+		require.EqualValues(t, sequence, offset, "what is there is not appended again")
 	}
 	for _, sequence := range []int32{next - 12, next + 2} {
 		_, err := c.send("words", 0, id, 0, sequence, 2)
@@ -164,7 +164,8 @@ func TestHalfWrittenBatchIsCutOff(t *testing.T) {
 	require.Equal(t, []string{"0"}, c.values("words", 0))
 	offset, err := c.send("words", 0, id, 0, 1, 1)
 	require.NoError(t, err)
-	require.EqualValues(t, 1, offset, "the batch that was cut off is appended")
+	require.EqualValues(t, 1, offset)
+	require.Equal(t, []string{"0", "1"}, c.values("words", 0), "the batch that was cut off is appended")
 	c.Close()
 	require.NoError(t, server.Close())
 }

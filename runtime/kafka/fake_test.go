@@ -81,7 +81,7 @@ func TestFormerLeader(t *testing.T) {
 		}
 		return response, nil, true
 	})
-	require.ErrorIs(t, headers(false), runtime.ErrUnavailable)
+	require.ErrorIs(t, headers(false), runtime.ErrUnavailable, "one of the others knows a later leader")
 	require.NoError(t, headers(true), "what is found is there")
 }
 

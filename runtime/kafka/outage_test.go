@@ -21,11 +21,7 @@ import (
 // patience is how long anything may take.
 const patience = 90 * time.Second
 
-func withPatience(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	t.Cleanup(cancel)
-	return ctx
-}
+func withPatience(t *testing.T) context.Context { return services.WithPatience(t, patience) }
 
 func newTopic(ctx context.Context, t *testing.T, log *kafka.Log, partitions int32) runtime.TopicPartition {
 	t.Helper()

@@ -44,7 +44,7 @@ func TestSilence(t *testing.T) {
 	found := func(call func(context.Context) error) {
 		for said := ""; !strings.Contains(said, "takes connections and does not answer"); {
 			err := call(ctx)
-			require.ErrorIs(t, err, runtime.ErrUnavailable)
+			require.ErrorIs(t, err, runtime.ErrUnavailable, "it is found out that the broker does not answer")
 			said = err.Error()
 		}
 	}

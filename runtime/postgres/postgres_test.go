@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"crypto/rand"
+	"os"
 	"strings"
 	"testing"
 
@@ -14,7 +15,12 @@ import (
 	"github.com/kappaflows/flows/runtime/storetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if database := os.Getenv(stoppedVariable); database != "" {
+		commitAndStop(database)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 func TestStore(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) storetest.Connect {
