@@ -224,7 +224,11 @@ func (c *cluster) judge() {
 		c.t.Logf("oracle %s: %v\n%s", name, err, verdict)
 		clean = clean && err == nil
 	}
-	require.True(c.t, clean)
+	requests, err := c.oracle.judge().Requests(c.t.Context(), c.requests)
+	require.NoError(c.t, err)
+	c.t.Logf("orders by HTTP: %v", requests)
+	require.NotZero(c.t, requests.Inputs, "nothing was ordered by HTTP")
+	require.True(c.t, clean && requests.Clean())
 }
 
 func sum(counts map[string]int) (n int) {

@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	judge "github.com/kappaflows/flows/internal/oracle"
 	"github.com/kappaflows/flows/internal/proxy"
 	"github.com/kappaflows/flows/internal/services"
 )
@@ -50,6 +51,8 @@ type cluster struct {
 	binaries  map[string]string
 	env       []string
 	instances []*instance
+	// requests are the orders that were sent by HTTP.
+	requests *judge.Requests
 	// started are all processes that ever were.
 	started []*process
 	// revived is how many of them were in place of one that could not start.

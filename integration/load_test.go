@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
 	"slices"
 	"time"
 
@@ -52,6 +51,7 @@ func (c *cluster) load(rate int) (stop func()) {
 		close(l.requests)
 		appended <- l.client.Flush(c.t.Context())
 	}()
+	c.requests = l.shop.sent
 	go func() { posted <- l.post(c.t.Context(), c.addresses("shop")) }()
 	return func() {
 		cancel()
@@ -62,7 +62,7 @@ func (c *cluster) load(rate int) (stop func()) {
 
 // post posts the orders that go by HTTP until there are no more.
 func (l *load) post(ctx context.Context, addresses []string) error {
-	desk := &desk{client: &http.Client{Timeout: 10 * time.Second}, addresses: addresses}
+	desk := newDesk(addresses, l.shop.sent)
 	defer desk.client.CloseIdleConnections()
 	for order := range l.requests {
 		if err := desk.post(ctx, order); err != nil {

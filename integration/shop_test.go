@@ -51,8 +51,11 @@ func TestShopSurvivesKills(t *testing.T) {
 	for _, p := range s.processes {
 		p.terminate(t)
 	}
+	load.requireExact(t, s)
 	judgeShop := func() (found faults) {
 		reports, err := s.oracle.judge().Shop(t.Context())
+		require.NoError(t, err)
+		reports["orders by HTTP"], err = s.oracle.judge().Requests(t.Context(), load.sent)
 		require.NoError(t, err)
 		for of, report := range reports {
 			t.Log(of, report)
