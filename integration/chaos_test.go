@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -51,7 +52,7 @@ func (c *cluster) chaos(kinds []fault, length time.Duration) {
 	stop := c.load(*chaosRate)
 	c.awaitProgress()
 	start := time.Now()
-	struck := map[string]int{}
+	struck := map[string]strikes{}
 	for round := 0; round == 0 || time.Since(start) < length; round++ {
 		for _, at := range c.random.Perm(len(kinds)) {
 			if !strings.Contains(kinds[at].name, *chaosOnly) {
@@ -69,19 +70,21 @@ func (c *cluster) chaos(kinds []fault, length time.Duration) {
 }
 
 // strike lets one fault happen, and waits until the programs go on.
-func (c *cluster) strike(kind fault, start time.Time, struck map[string]int) {
+func (c *cluster) strike(kind fault, start time.Time, struck map[string]strikes) {
 	c.t.Helper()
 	c.revive()
-	began := time.Now()
+	began, before := time.Now(), kind.evidence(c)
 	if reason := kind.strike(c); reason != "" {
+		require.NotEqual(c.t, "true", os.Getenv("CI"), "%s: %s", kind.name, reason)
 		c.t.Logf("%8s  %s: left out: %s", began.Sub(start).Round(time.Millisecond), kind.name, reason)
 		return
 	}
-	struck[kind.name]++
 	over := time.Now()
 	c.awaitProgress()
-	c.t.Logf("%8s  %s: %s, going on %s after its end", began.Sub(start).Round(time.Millisecond), kind.name,
-		over.Sub(began).Round(time.Millisecond), time.Since(over).Round(time.Millisecond))
+	seen := kind.evidence(c) - before
+	c.t.Logf("%8s  %s: %s, going on %s after its end; seen: %d", began.Sub(start).Round(time.Millisecond), kind.name,
+		over.Sub(began).Round(time.Millisecond), time.Since(over).Round(time.Millisecond), seen)
+	struck[kind.name] = strikes{struck[kind.name].times + 1, struck[kind.name].seen + seen}
 	c.wait(0, time.Second)
 }
 
@@ -192,20 +195,27 @@ func (c *cluster) lag(group string) int64 {
 	})
 }
 
-// report says what happened, and judges what is left behind.
-func (c *cluster) report(struck map[string]int, took time.Duration) {
+// report says what happened, and judges what is left behind. A kind of fault of which nothing was seen did not happen.
+func (c *cluster) report(struck map[string]strikes, took time.Duration) {
 	c.t.Helper()
-	c.t.Logf("seed %d, brokers %d, %s, %d faults, %d processes started", c.seed, len(c.brokers), took.Round(time.Second), sum(struck), len(c.started))
+	times := 0
+	for _, s := range struck {
+		times += s.times
+	}
+	c.t.Logf("seed %d, brokers %d, %s, %d faults, %d processes started", c.seed, len(c.brokers), took.Round(time.Second), times, len(c.started))
 	c.t.Logf("%d processes ended because what they need was away when they started, and were started again", c.revived)
 	for _, name := range slices.Sorted(maps.Keys(struck)) {
-		c.t.Logf("%4d  %s", struck[name], name)
+		c.t.Logf("%4d  %s; seen: %d", struck[name].times, name, struck[name].seen)
 	}
-	c.t.Logf("answers lost: %d of brokers, %d of the database", lost(c.proxies()), c.toDatabase.Lost())
+	c.t.Logf("answers lost: %d of brokers, %d of the database", ofBrokers(lost)(c), ofDatabase(lost)(c))
 	for _, line := range []string{
-		"another process has claimed", "trying again", "No space left", "deadlock detected", "could not serialize access", "lock timeout",
+		"another process has claimed", "trying again", isReadOnly, isFull, isDeadlock, isNotSerial, isHeld,
 		"fewer in-sync replicas", "the log does not have outputs",
 	} {
 		c.t.Logf("%6d times logged: %s", c.logged(line), line)
+	}
+	for _, name := range unseen(struck) {
+		c.t.Errorf("nothing was seen of a fault that is said to have struck: %s", name)
 	}
 	c.judge()
 }
@@ -229,11 +239,4 @@ func (c *cluster) judge() {
 	c.t.Logf("orders by HTTP: %v", requests)
 	require.NotZero(c.t, requests.Inputs, "nothing was ordered by HTTP")
 	require.True(c.t, clean && requests.Clean())
-}
-
-func sum(counts map[string]int) (n int) {
-	for _, count := range counts {
-		n += count
-	}
-	return n
 }

@@ -57,6 +57,8 @@ type cluster struct {
 	started []*process
 	// revived is how many of them were in place of one that could not start.
 	revived int
+	// seen is what strikes have noted.
+	seen int
 	// restarts is where the next one to restart is looked for, and gentle whether the last was asked to leave.
 	restarts int
 	gentle   bool
@@ -181,16 +183,17 @@ func (c *cluster) database() (direct, through string) {
 	return direct, address.String()
 }
 
-// administer runs a statement as the server's administrator.
-func (c *cluster) administer(statement string) {
+// administer runs a statement as the server's administrator, and returns how many rows it gave.
+func (c *cluster) administer(statement string) (rows int) {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
 	defer cancel()
 	connection, err := pgx.Connect(ctx, c.server.URL())
 	require.NoError(c.t, err)
 	defer connection.Close(ctx)
-	_, err = connection.Exec(ctx, statement)
+	done, err := connection.Exec(ctx, statement)
 	require.NoError(c.t, err, statement)
+	return int(done.RowsAffected())
 }
 
 // launch starts a process in the place of one that ended.
@@ -283,7 +286,7 @@ func (c *cluster) wait(least, most time.Duration) {
 // logged returns how many lines all processes together have logged that hold a text.
 func (c *cluster) logged(text string) (n int) {
 	for _, p := range c.started {
-		n += strings.Count(p.log.String(), text)
+		n += p.log.count(text)
 	}
 	return n
 }
