@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -114,31 +115,74 @@ func (c *cluster) ask(what string, ask func(context.Context) (int64, error)) int
 // patience is how long programs may take to go on after a fault.
 const patience = 2 * time.Minute
 
-// awaitProgress waits until every function has done more than now.
+// awaitProgress waits until every function has done more than now, in every partition in which something waits for it, and
+// then until every instance says that it is ready.
 func (c *cluster) awaitProgress() {
 	c.t.Helper()
-	before := map[string]int64{}
-	for _, of := range groups {
-		for _, group := range of {
-			before[group] = c.position(group)
+	before := map[string]map[int32]int64{}
+	for group := range inputs {
+		before[group] = c.offsets(group)
+	}
+	for _, group := range slices.Sorted(maps.Keys(inputs)) {
+		c.await("position of "+group, sum(before[group])+1, func() int64 { return sum(c.offsets(group)) })
+		for p, end := range c.ends(group) {
+			at, what := before[group][p], fmt.Sprintf("position of %s in partition %d of %s", group, p, inputs[group])
+			if at < end {
+				c.await(what, at+1, func() int64 { return c.offsets(group)[p] })
+			}
 		}
 	}
-	for group, position := range before {
-		c.await("position of "+group, position+1, func() int64 { return c.position(group) })
-	}
+	c.awaitReady()
 }
 
-// position is how far a function is in all its partitions together. There is always something to do for it.
-func (c *cluster) position(group string) int64 {
+// offsets returns how far a function is in each partition; zero where nobody has said so yet. There is always something
+// to do for it in some.
+func (c *cluster) offsets(group string) map[int32]int64 {
 	c.t.Helper()
-	return c.ask("position of "+group, func(ctx context.Context) (n int64, err error) {
+	found := map[int32]int64{}
+	c.ask("position of "+group, func(ctx context.Context) (int64, error) {
 		offsets, err := kadm.NewClient(c.client).FetchOffsets(ctx, group)
 		if err == nil {
 			err = offsets.Error()
 		}
-		offsets.Each(func(o kadm.OffsetResponse) { n += max(0, o.At) })
-		return n, err
+		offsets.Each(func(o kadm.OffsetResponse) {
+			if o.Topic == inputs[group] {
+				found[o.Partition] = max(0, o.At)
+			}
+		})
+		return 0, err
 	})
+	return found
+}
+
+// ends returns where the partitions end that a function reads. Nothing is ever deleted of them.
+func (c *cluster) ends(group string) map[int32]int64 {
+	c.t.Helper()
+	found := map[int32]int64{}
+	c.ask("end of "+inputs[group], func(ctx context.Context) (int64, error) {
+		ends, err := kadm.NewClient(c.client).ListEndOffsets(ctx, inputs[group])
+		if err == nil {
+			err = ends.Error()
+		}
+		ends.Each(func(o kadm.ListedOffset) { found[o.Partition] = o.Offset })
+		return 0, err
+	})
+	return found
+}
+
+// awaitReady waits until every instance says that it is ready.
+func (c *cluster) awaitReady() {
+	c.t.Helper()
+	for _, i := range c.instances {
+		for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+			status, said := ready(i.address)
+			if status == http.StatusOK {
+				break
+			}
+			c.revive()
+			require.True(c.t, time.Now().Before(deadline), "%s is not ready: %d: %s\n%s", i.program, status, said, c.tails())
+		}
+	}
 }
 
 // await waits until something is n, as long as it grows.
@@ -181,18 +225,20 @@ func (c *cluster) finish() {
 }
 
 // lag returns how many messages a group is behind.
-func (c *cluster) lag(group string) int64 {
+func (c *cluster) lag(group string) (n int64) {
 	c.t.Helper()
-	return c.ask("lag of "+group, func(ctx context.Context) (int64, error) {
-		lags, err := kadm.NewClient(c.client).Lag(ctx, group)
-		if err == nil {
-			err = lags.Error()
-		}
-		if err != nil {
-			return 0, err
-		}
-		return lags[group].Lag.Total(), nil
-	})
+	ends, offsets := c.ends(group), c.offsets(group)
+	for p, end := range ends {
+		n += max(0, end-offsets[p])
+	}
+	return n
+}
+
+func sum(of map[int32]int64) (n int64) {
+	for _, one := range of {
+		n += one
+	}
+	return n
 }
 
 // report says what happened, and judges what is left behind. A kind of fault of which nothing was seen did not happen.

@@ -32,6 +32,12 @@ var groups = map[string][]string{
 	"table":     {"keep"},
 }
 
+// inputs are the topics that the functions read.
+var inputs = map[string]string{
+	"split": "lines", "count": "words", "check": "orders", "stock": "movements", "sell.accepted": "accepted", "sell.payments": "payments",
+	"sell.shipments": "shipments", "sell": "sell.intermediate", "tables": "sales", "keep": "prices",
+}
+
 // cluster is one broker or several, a database and processes of several programs, which reach them through proxies. The
 // test itself goes past the proxies.
 type cluster struct {
