@@ -72,8 +72,12 @@ func (l *load) post(ctx context.Context, addresses []string) error {
 	return nil
 }
 
-// linesAnOrder is how many lines of words there are for each order of the shop, which makes more of it.
-const linesAnOrder = 4
+const (
+	// linesAnOrder is how many lines of words there are for each order of the shop, which makes more of it.
+	linesAnOrder = 4
+	// One in linesSpoiled lines is no text.
+	linesSpoiled = 100
+)
 
 // some produces a line of words, a price, and now and then what happens with an order.
 func (l *load) some(ctx context.Context) {
@@ -82,6 +86,9 @@ func (l *load) some(ctx context.Context) {
 	var line []byte
 	for range 10 {
 		line = fmt.Appendf(line, "word-%d ", l.zipf.Uint64())
+	}
+	if l.random.IntN(linesSpoiled) == 0 {
+		line[l.random.IntN(len(line))] = 0xff
 	}
 	l.produce(ctx, "lines", number, string(line))
 	l.price(ctx, number)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -17,15 +18,31 @@ var Programs = map[string]func(Oracle, context.Context) (map[string]Report, erro
 	"shop":      Oracle.Shop,
 }
 
-// WordCount judges the words of lines and the counts of words.
+// WordCount judges the words of lines, the counts of words, and the dead letters: lines that are no text must become one
+// each, and nothing else.
 func (o Oracle) WordCount(ctx context.Context) (map[string]Report, error) {
 	words, err := o.Words(ctx, "lines", "words")
 	if err != nil {
 		return nil, err
 	}
 	counts, err := o.Counts(ctx, "words", "counts", "word_count")
-	return map[string]Report{"words": words, "counts": counts}, err
+	if err != nil {
+		return nil, err
+	}
+	var letters Letters
+	err = o.Each(ctx, "lines", func(r *kgo.Record) {
+		if !isText(r) {
+			letters.Input("split", r)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = o.letters(ctx, &letters, "split", "count")
+	return map[string]Report{"words": words, "counts": counts, "dead letters": letters.Report()}, err
 }
+
+func isText(r *kgo.Record) bool { return utf8.Valid(r.Key) && utf8.Valid(r.Value) }
 
 // Counts judges the running counts of the keys of a topic, and the table of them.
 func (o Oracle) Counts(ctx context.Context, input, output, table string) (Report, error) {
@@ -45,6 +62,9 @@ func (o Oracle) Counts(ctx context.Context, input, output, table string) (Report
 func (o Oracle) Words(ctx context.Context, input, output string) (Report, error) {
 	var judge Copying
 	err := o.Each(ctx, input, func(r *kgo.Record) {
+		if !isText(r) {
+			return
+		}
 		for word := range strings.FieldsSeq(string(r.Value)) {
 			judge.Input(word + "=" + word)
 		}
@@ -74,7 +94,7 @@ func (o Oracle) Enrich(ctx context.Context) (map[string]Report, error) {
 func (o Oracle) Table(ctx context.Context) (map[string]Report, error) {
 	var (
 		products, prices Latest
-		letters          Copying
+		letters          Letters
 	)
 	err := o.Each(ctx, "prices", func(r *kgo.Record) {
 		name, cents := string(r.Key), string(r.Value)
@@ -82,7 +102,7 @@ func (o Oracle) Table(ctx context.Context) (map[string]Report, error) {
 		case r.Value == nil:
 			products.Delete(name)
 		case strings.HasPrefix(cents, "-"):
-			letters.Input(name + "=" + cents)
+			letters.Input("keep", r)
 		default:
 			products.Set(name, cents)
 			prices.Set(name+"@"+strconv.FormatInt(r.Timestamp.UnixMilli(), 10), cents)
@@ -98,7 +118,7 @@ func (o Oracle) Table(ctx context.Context) (map[string]Report, error) {
 	if err := o.rows(ctx, query, prices.Row); err != nil {
 		return nil, err
 	}
-	err = o.Each(ctx, "keep.dead-letter", func(r *kgo.Record) { letters.Output(string(r.Key) + "=" + string(r.Value)) })
+	err = o.letters(ctx, &letters, "keep")
 	reports := map[string]Report{"products": products.Report(), "prices": prices.Report(), "keep.dead-letter": letters.Report()}
 	return reports, err
 }

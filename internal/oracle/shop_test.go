@@ -3,6 +3,7 @@ package oracle
 import (
 	"context"
 	"encoding/json"
+	"strconv"
 	"testing"
 	"time"
 
@@ -37,6 +38,18 @@ func TestFollowing(t *testing.T) {
 			}
 			require.Equal(t, test.want, f.Report().Faults)
 		})
+	}
+	for outputs, want := range map[string]Faults{
+		"aba": {}, "ab": {Lost: 1}, "aab": {Reordered: 1}, "abaa": {Doubled: 1}, "aa": {Lost: 1}, "baa": {Reordered: 1},
+	} {
+		var f Following
+		for _, value := range "aba" {
+			f.Expect("key", string(value))
+		}
+		for _, value := range outputs {
+			f.Output("key", string(value))
+		}
+		require.Equal(t, want, f.Report().Faults, outputs)
 	}
 	var f Following
 	f.Output("nobody", "a")
@@ -151,31 +164,17 @@ func (l *leftBehind) found() map[string]Faults {
 	return found
 }
 
-var brokenPayment = kgo.Record{Topic: "payments", Key: []byte("9"), Value: []byte("{"), Timestamp: then, Headers: []kgo.RecordHeader{{Key: "from", Value: []byte{0}}}}
-
-// deadPayment is the dead letter of the broken payment.
-func deadPayment() *kgo.Record {
-	r := brokenPayment
-	r.Topic, r.Headers = "sell.payments.dead-letter", append([]kgo.RecordHeader{
-		{Key: "flows-function", Value: []byte("sell.payments")},
-		{Key: "flows-topic", Value: []byte("payments")},
-		{Key: "flows-partition", Value: []byte("0")},
-		{Key: "flows-offset", Value: []byte("1")},
-		{Key: "flows-reason", Value: []byte("half")},
-	}, brokenPayment.Headers...)
-	return &r
-}
-
 // TestShop reads what the shop leaves behind: first with nothing wrong, then with one thing wrong each.
 func TestShop(t *testing.T) {
 	l := newLeftBehind(t)
 	l.put("orders", "1", ordered)
 	l.put("orders", "2", ShopOrder{ID: "2"})
 	l.put("accepted", "1", ordered)
-	l.put("rejected", "2", struct{}{})
+	l.put("rejected", "2", shopRejection{ShopOrder{ID: "2"}, "nobody has ordered"})
 	l.put("payments", "1", ShopPayment{"1", 1600})
-	broken := brokenPayment
-	l.produce(&broken, deadPayment())
+	broken := &kgo.Record{Topic: "payments", Key: []byte("9"), Value: []byte("{"), Timestamp: then, Headers: []kgo.RecordHeader{{Key: "from", Value: []byte{0}}}}
+	l.produce(broken)
+	l.produce(letterOf("sell.payments", broken))
 	l.put("shipments", "1", ShopShipment{"1", "van"})
 	l.put("movements", "cup", ShopMovement{Quantity: 10})
 	l.put("movements", "cup", ShopMovement{-2, "1"})
@@ -192,15 +191,37 @@ func TestShop(t *testing.T) {
 		insert into order_lines values ('1', 1, 'cup', 2, 800)`)
 	require.Empty(t, l.found())
 
-	l.put("accepted", "1", ordered)
+	other := ordered
+	other.Customer = "Ben"
+	l.put("accepted", "1", other)
+	l.put("rejected", "2", shopRejection{ShopOrder{ID: "2"}, "nothing is ordered"})
 	l.put("movements", "cup", ShopMovement{-2, "1"})
 	l.put("sales", "1", sale{Order: &ordered, Placed: then, Cents: 1600, Carrier: "van"})
-	again := deadPayment()
+	again := letterOf("sell.payments", broken)
 	again.Value = []byte("[")
-	l.produce(deadPayment(), again)
+	l.produce(letterOf("sell.payments", broken), again)
 	l.execute(`update sales set state = '{"cents": 1600}'; update orders set paid = 0; delete from order_lines; update stock set state = '{}'`)
 	require.Equal(t, map[string]Faults{
-		"accepted": {Doubled: 1}, "movements": {Doubled: 1}, "stock": {Lost: 1}, "sales": {Doubled: 1}, "dead letters": {Doubled: 2},
-		"table stock": {Wrong: 1}, "table sales": {Wrong: 1}, "table orders": {Wrong: 1}, "table order_lines": {Lost: 1},
+		"accepted": {Doubled: 1}, "rejected": {Doubled: 1}, "movements": {Doubled: 1}, "stock": {Lost: 1}, "sales": {Doubled: 1},
+		"dead letters": {Doubled: 2}, "table stock": {Wrong: 1}, "table sales": {Wrong: 1}, "table orders": {Wrong: 1}, "table order_lines": {Lost: 1},
 	}, l.found())
+}
+
+// TestMovementsOfOnePartition: what orders of one partition take of a product leaves in their order.
+func TestMovementsOfOnePartition(t *testing.T) {
+	l := newLeftBehind(t)
+	for id := range 3 {
+		order := ShopOrder{ID: strconv.Itoa(id), Customer: "Ada", Lines: []ShopLine{{"cup", 1 + int64(id), 800}, {"pot", 1, 100}}}
+		l.put("orders", order.ID, order)
+	}
+	for _, id := range []int{0, 2, 1} {
+		l.put("movements", "cup", ShopMovement{-1 - int64(id), strconv.Itoa(id)})
+	}
+	for id := range 3 {
+		l.put("movements", "pot", ShopMovement{-1, strconv.Itoa(id)})
+	}
+	s := &shop{oracle: l.oracle, from: map[string]int32{}}
+	require.NoError(t, s.readOrders(t.Context()))
+	require.NoError(t, s.readMovements(t.Context()))
+	require.Equal(t, map[string]Faults{"cup for orders of partition 0": {Reordered: 1}}, s.movements.Report().Keys)
 }
