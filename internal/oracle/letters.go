@@ -42,9 +42,9 @@ func (l *Letters) Output(r *kgo.Record) {
 func (l *Letters) Report() Report { return l.copies.Report() }
 
 // letters tells of all dead letters of functions.
-func (o Oracle) letters(ctx context.Context, judge *Letters, functions ...string) error {
+func (o Oracle) letters(ctx context.Context, judge *Letters, places *Placing, functions ...string) error {
 	for _, function := range functions {
-		if err := o.Each(ctx, function+letterSuffix, judge.Output); err != nil {
+		if err := o.written(ctx, function+letterSuffix, places, judge.Output); err != nil {
 			return err
 		}
 	}

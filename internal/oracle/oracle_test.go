@@ -236,14 +236,24 @@ func TestProgram(t *testing.T) {
 	require.Zero(t, status, printed)
 	require.Equal(t, "counts: inputs 4, outputs 4: lost 0, doubled 0, reordered 0, wrong 0\n"+
 		"dead letters: inputs 1, outputs 1: lost 0, doubled 0, reordered 0, wrong 0\n"+
+		"partitions of keys: inputs 9, outputs 9: lost 0, doubled 0, reordered 0, wrong 0\n"+
 		"words: inputs 4, outputs 4: lost 0, doubled 0, reordered 0, wrong 0\n", printed)
 
+	manual, err := o.Client(kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	require.NoError(t, err)
+	defer manual.Close()
+	for partition := range 2 {
+		// One of them is where it should not be.
+		elsewhere := &kgo.Record{Topic: "counts", Partition: int32(partition), Key: []byte("b"), Value: []byte("1")}
+		require.NoError(t, manual.ProduceSync(t.Context(), elsewhere).FirstErr())
+	}
 	word := produce(t, client, "counts", "a", "2")
 	require.NoError(t, client.ProduceSync(t.Context(), letterOf("count", word)).FirstErr())
 	printed, status = run()
 	require.Equal(t, 1, status, printed)
 	require.Contains(t, printed, "\n  \"a\": lost 0, doubled 1, reordered 0, wrong 0\n")
 	require.Contains(t, printed, "dead letters: inputs 1, outputs 2: lost 0, doubled 1, reordered 0, wrong 0\n")
+	require.Contains(t, printed, "partitions of keys: inputs 13, outputs 13: lost 0, doubled 0, reordered 0, wrong 1\n  \"b of topic counts in partition ")
 	_, err = connection.Exec(t.Context(), "drop table word_count")
 	require.NoError(t, err)
 	printed, status = run()
@@ -297,4 +307,18 @@ func TestLetters(t *testing.T) {
 			require.Equal(t, test.want, l.Report().Faults)
 		})
 	}
+}
+
+// TestPlacing: the partitions are those of Kafka's own test of its hash (org.apache.kafka.common.utils.Utils.murmur2).
+func TestPlacing(t *testing.T) {
+	var p Placing
+	for key, hash := range map[string]int32{"21": -973932308, "foobar": -790332482, "a-little-bit-long-string": -985981536} {
+		r := &kgo.Record{Topic: "t", Key: []byte(key), Partition: (hash & 0x7fffffff) % 7}
+		p.Record(r, 7)
+		p.Record(&kgo.Record{Topic: "t", Partition: r.Partition}, 7)
+	}
+	require.True(t, p.Report().Clean(), p.Report())
+	require.Equal(t, 3, p.Report().Inputs)
+	p.Record(&kgo.Record{Topic: "t", Key: []byte("21"), Partition: ((-973932308&0x7fffffff)%7 + 1) % 7}, 7)
+	require.Equal(t, Faults{Wrong: 1}, p.Report().Faults)
 }

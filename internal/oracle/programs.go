@@ -18,14 +18,18 @@ var Programs = map[string]func(Oracle, context.Context) (map[string]Report, erro
 	"shop":      Oracle.Shop,
 }
 
+// partitionsOfKeys is what the report of a Placing is called.
+const partitionsOfKeys = "partitions of keys"
+
 // WordCount judges the words of lines, the counts of words, and the dead letters: lines that are no text must become one
 // each, and nothing else.
 func (o Oracle) WordCount(ctx context.Context) (map[string]Report, error) {
-	words, err := o.Words(ctx, "lines", "words")
+	var places Placing
+	words, err := o.words(ctx, "lines", "words", &places)
 	if err != nil {
 		return nil, err
 	}
-	counts, err := o.Counts(ctx, "words", "counts", "word_count")
+	counts, err := o.counts(ctx, "words", "counts", "word_count", &places)
 	if err != nil {
 		return nil, err
 	}
@@ -38,28 +42,33 @@ func (o Oracle) WordCount(ctx context.Context) (map[string]Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = o.letters(ctx, &letters, "split", "count")
-	return map[string]Report{"words": words, "counts": counts, "dead letters": letters.Report()}, err
+	err = o.letters(ctx, &letters, &places, "split", "count")
+	return map[string]Report{"words": words, "counts": counts, "dead letters": letters.Report(), partitionsOfKeys: places.Report()}, err
 }
 
 func isText(r *kgo.Record) bool { return utf8.Valid(r.Key) && utf8.Valid(r.Value) }
 
 // Counts judges the running counts of the keys of a topic, and the table of them.
 func (o Oracle) Counts(ctx context.Context, input, output, table string) (Report, error) {
+	return o.counts(ctx, input, output, table, &Placing{})
+}
+
+func (o Oracle) counts(ctx context.Context, input, output, table string, places *Placing) (Report, error) {
 	var judge Counting
 	if err := o.Each(ctx, input, func(r *kgo.Record) { judge.Input(string(r.Key)) }); err != nil {
 		return Report{}, err
 	}
-	if err := o.Each(ctx, output, func(r *kgo.Record) { judge.Output(string(r.Key), string(r.Value)) }); err != nil {
+	err := o.written(ctx, output, places, func(r *kgo.Record) { judge.Output(string(r.Key), string(r.Value)) })
+	if err != nil {
 		return Report{}, err
 	}
 	query := "select key, convert_from(state, 'UTF8') from " + pgx.Identifier{table}.Sanitize()
-	err := o.rows(ctx, query, judge.Row)
+	err = o.rows(ctx, query, judge.Row)
 	return judge.Report(), err
 }
 
-// Words judges the words of a topic that were taken out of the lines of another, each with itself for a key.
-func (o Oracle) Words(ctx context.Context, input, output string) (Report, error) {
+// words judges the words of a topic that were taken out of the lines of another, each with itself for a key.
+func (o Oracle) words(ctx context.Context, input, output string, places *Placing) (Report, error) {
 	var judge Copying
 	err := o.Each(ctx, input, func(r *kgo.Record) {
 		if !isText(r) {
@@ -72,7 +81,7 @@ func (o Oracle) Words(ctx context.Context, input, output string) (Report, error)
 	if err != nil {
 		return Report{}, err
 	}
-	err = o.Each(ctx, output, func(r *kgo.Record) { judge.Output(string(r.Key) + "=" + string(r.Value)) })
+	err = o.written(ctx, output, places, func(r *kgo.Record) { judge.Output(string(r.Key) + "=" + string(r.Value)) })
 	return judge.Report(), err
 }
 
@@ -95,6 +104,7 @@ func (o Oracle) Table(ctx context.Context) (map[string]Report, error) {
 	var (
 		products, prices Latest
 		letters          Letters
+		places           Placing
 	)
 	err := o.Each(ctx, "prices", func(r *kgo.Record) {
 		name, cents := string(r.Key), string(r.Value)
@@ -118,7 +128,8 @@ func (o Oracle) Table(ctx context.Context) (map[string]Report, error) {
 	if err := o.rows(ctx, query, prices.Row); err != nil {
 		return nil, err
 	}
-	err = o.letters(ctx, &letters, "keep")
-	reports := map[string]Report{"products": products.Report(), "prices": prices.Report(), "keep.dead-letter": letters.Report()}
-	return reports, err
+	err = o.letters(ctx, &letters, &places, "keep")
+	return map[string]Report{
+		"products": products.Report(), "prices": prices.Report(), "keep.dead-letter": letters.Report(), partitionsOfKeys: places.Report(),
+	}, err
 }

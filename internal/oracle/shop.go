@@ -97,6 +97,7 @@ type shop struct {
 	// from are the partitions that orders came in.
 	from    map[string]int32
 	letters Letters
+	places  Placing
 }
 
 // Shop judges the shop: orders that are taken or not, the stock in its order, the join of orders, payments and
@@ -114,6 +115,7 @@ func (o Oracle) Shop(ctx context.Context) (map[string]Report, error) {
 		"accepted": s.accepted.Report(), "rejected": s.rejected.Report(), "movements": s.movements.Report(),
 		"stock": s.stock.Report(), "table stock": s.stocks.Report(), "sales": s.sales.report(), "table sales": s.states.Report(),
 		"table orders": s.orders.Report(), "table order_lines": s.lines.Report(), "dead letters": s.letters.Report(),
+		partitionsOfKeys: s.places.Report(),
 	}, nil
 }
 
@@ -125,7 +127,7 @@ func each[T any](ctx context.Context, s *shop, topic, function string, visit fun
 		read = strictly
 	}
 	var malformed error
-	err := s.oracle.Each(ctx, topic, func(r *kgo.Record) {
+	err := s.oracle.written(ctx, topic, &s.places, func(r *kgo.Record) {
 		var value T
 		err := read(r.Value, &value)
 		switch {
@@ -263,5 +265,5 @@ func (s *shop) readTables(ctx context.Context) error {
 }
 
 func (s *shop) readLetters(ctx context.Context) error {
-	return s.oracle.letters(ctx, &s.letters, "check", "stock", "sell", "sell.accepted", "sell.payments", "sell.shipments", "tables")
+	return s.oracle.letters(ctx, &s.letters, &s.places, "check", "stock", "sell", "sell.accepted", "sell.payments", "sell.shipments", "tables")
 }
