@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -80,10 +79,6 @@ func (o ShopOrder) Total() (cents int64) {
 	return cents
 }
 
-func (o ShopOrder) equal(other ShopOrder) bool {
-	return o.ID == other.ID && o.Customer == other.Customer && slices.Equal(o.Lines, other.Lines)
-}
-
 // shop is what the shop should have done, of nothing but what came into its topics from outside.
 type shop struct {
 	oracle Oracle
@@ -105,7 +100,7 @@ type shop struct {
 func (o Oracle) Shop(ctx context.Context) (map[string]Report, error) {
 	s := &shop{oracle: o, from: map[string]int32{}}
 	for _, step := range []func(context.Context) error{
-		s.readOrders, s.readPayments, s.readShipments, s.readMovements, s.readOutputs, s.readSales, s.readTables, s.readLetters,
+		s.readOrders, s.readMovements, s.readOutputs, s.readPayments, s.readShipments, s.passSides, s.readSales, s.readTables, s.readLetters,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, err
@@ -113,7 +108,8 @@ func (o Oracle) Shop(ctx context.Context) (map[string]Report, error) {
 	}
 	return map[string]Report{
 		"accepted": s.accepted.Report(), "rejected": s.rejected.Report(), "movements": s.movements.Report(),
-		"stock": s.stock.Report(), "table stock": s.stocks.Report(), "sales": s.sales.report(), "table sales": s.states.Report(),
+		"stock": s.stock.Report(), "table stock": s.stocks.Report(), "sell.intermediate": s.sales.intermediate.Report(),
+		"sales": s.sales.sales.Report(), "table sales": s.states.Report(),
 		"table orders": s.orders.Report(), "table order_lines": s.lines.Report(), "dead letters": s.letters.Report(),
 		partitionsOfKeys: s.places.Report(),
 	}, nil
@@ -161,7 +157,6 @@ func (s *shop) readOrders(ctx context.Context) error {
 			return
 		}
 		s.accepted.Input(text(r.Key, order, r.Timestamp))
-		s.sales.placed(order, r.Timestamp)
 		s.from[order.ID] = r.Partition
 		for _, line := range order.Lines {
 			taken := ShopMovement{Quantity: -line.Quantity, Order: order.ID}
@@ -180,11 +175,11 @@ func (s *shop) lane(product, order string) string {
 }
 
 func (s *shop) readPayments(ctx context.Context) error {
-	return each(ctx, s, "payments", "sell.payments", func(_ *kgo.Record, payment ShopPayment) { s.sales.paid(payment.Order, payment.Cents) })
+	return each(ctx, s, "payments", "sell.payments", func(r *kgo.Record, payment ShopPayment) { s.sales.side(payment.Order, r) })
 }
 
 func (s *shop) readShipments(ctx context.Context) error {
-	return each(ctx, s, "shipments", "sell.shipments", func(_ *kgo.Record, shipment ShopShipment) { s.sales.shipped(shipment.Order, shipment.Carrier) })
+	return each(ctx, s, "shipments", "sell.shipments", func(r *kgo.Record, shipment ShopShipment) { s.sales.side(shipment.Order, r) })
 }
 
 // readMovements follows each product through its movements, in their order.
@@ -213,7 +208,10 @@ type level struct{ Pieces, Sold int64 }
 func (l level) String() string { return fmt.Sprint(l.Pieces, " ", l.Sold) }
 
 func (s *shop) readOutputs(ctx context.Context) error {
-	err := each(ctx, s, "accepted", "", func(r *kgo.Record, order ShopOrder) { s.accepted.Output(text(r.Key, order, r.Timestamp)) })
+	err := each(ctx, s, "accepted", "", func(r *kgo.Record, order ShopOrder) {
+		s.accepted.Output(text(r.Key, order, r.Timestamp))
+		s.sales.side(string(r.Key), r)
+	})
 	if err != nil {
 		return err
 	}
@@ -225,12 +223,10 @@ func (s *shop) readOutputs(ctx context.Context) error {
 }
 
 func (s *shop) readSales(ctx context.Context) error {
-	err := each(ctx, s, "sales", "", func(r *kgo.Record, told sale) { s.sales.output(string(r.Key), told) })
-	for id, o := range s.sales.orders {
-		if final := o.final; o.orders+o.payments+o.shipments > 0 {
-			s.states.Set(id, fmt.Sprint(final.Cents, " ", final.Carrier))
-			s.expectRows(id, final)
-		}
+	err := each(ctx, s, "sales", "", s.sales.output)
+	for id, final := range s.sales.known {
+		s.states.Set(id, final.String())
+		s.expectRows(id, final)
 	}
 	return err
 }
@@ -253,7 +249,7 @@ func (s *shop) readTables(ctx context.Context) error {
 		visit func(key, value string)
 	}{
 		{`select key, concat(state->>'pieces', ' ', state->>'sold') from stock`, s.stocks.Row},
-		{`select key, concat(coalesce(state->>'cents', '0'), ' ', state->>'carrier') from sales`, s.states.Row},
+		{`select key, state::text from sales`, func(key, row string) { s.states.Row(key, state(row)) }},
 		{`select id, concat_ws('|', customer, (extract(epoch from placed) * 1000)::bigint, cents, paid, carrier, status) from orders`, s.orders.Row},
 		{`select concat(order_id, '/', number), concat_ws('|', product, quantity, cents) from order_lines`, s.lines.Row},
 	} {
