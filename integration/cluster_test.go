@@ -228,7 +228,7 @@ func (c *cluster) resize(program string, n int) {
 		}
 	}
 	for ; len(those) < n; n-- {
-		i := &instance{program: program, address: freeAddress(c.t)}
+		i := &instance{program: program, address: services.FreeAddress(c.t)}
 		c.launch(i)
 		c.instances = append(c.instances, i)
 	}

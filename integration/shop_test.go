@@ -93,7 +93,7 @@ func newShopRun(t *testing.T, processes int) *shopRun {
 	run(t, s.env, s.program, "migrate")
 	s.processes = make([]*process, processes)
 	for i := range processes {
-		s.addresses = append(s.addresses, freeAddress(t))
+		s.addresses = append(s.addresses, services.FreeAddress(t))
 		s.start(t, i)
 	}
 	for i, p := range s.processes {

@@ -27,6 +27,19 @@ type hold struct {
 	least    int
 }
 
+// still returns the hold as long as it is not released.
+func (h *hold) still() *hold {
+	if h == nil {
+		return nil
+	}
+	select {
+	case <-h.released:
+		return nil
+	default:
+		return h
+	}
+}
+
 // fate is what becomes of an answer.
 type fate int32
 
@@ -112,7 +125,7 @@ func (l *link) answer([]byte) fate {
 
 // wait holds a piece of so many bytes back as long as the proxy has it; false when the link is closed meanwhile.
 func (l *link) wait(request bool, size int) bool {
-	delay, passing, held := l.proxy.weather(l)
+	delay, passing, held, kept := l.proxy.weather(l, request, size)
 	if delay > 0 {
 		timer := time.NewTimer(delay)
 		defer timer.Stop()
@@ -122,14 +135,14 @@ func (l *link) wait(request bool, size int) bool {
 			return false
 		}
 	}
-	if request && held != nil && !l.keep(held, size) {
+	if kept != nil && !l.await(kept.released) || held != nil && !l.arrive(held, size) {
 		return false
 	}
 	return l.await(passing)
 }
 
-// keep waits until what is held may arrive.
-func (l *link) keep(held *hold, size int) bool {
+// arrive waits until what is held may arrive.
+func (l *link) arrive(held *hold, size int) bool {
 	if !l.await(held.released) {
 		return false
 	}

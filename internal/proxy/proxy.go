@@ -19,6 +19,8 @@ type Proxy struct {
 	target string
 	links  map[*link]struct{}
 	delay  time.Duration
+	// kept, where there is one, keeps large pieces that clients send.
+	kept *hold
 	// passing is closed while bytes pass.
 	passing chan struct{}
 	// losing is how many answers are still to be lost, to requests of at least so many bytes, and fate what becomes of
@@ -34,9 +36,9 @@ type Counts struct {
 	// Cut are connections that Cut closed, Ended those that the server did, and Refused those that were closed at once, as
 	// the server could not be reached.
 	Cut, Ended, Refused int
-	// Stalled are the pieces that came while nothing passed, Delayed those that were held for a while, and Late those that
-	// Hold kept and that arrived.
-	Stalled, Delayed, Late int
+	// Stalled are the pieces that came while nothing passed, Delayed those that were held for a while, Late those that
+	// Hold kept and that arrived, and Kept those that Keep keeps or has kept.
+	Stalled, Delayed, Late, Kept int
 	// Lost are the answers that were lost.
 	Lost int
 }
@@ -132,6 +134,16 @@ func (p *Proxy) Hold(least int) (release func()) {
 	return sync.OnceFunc(func() { close(held.released) })
 }
 
+// Keep keeps all that clients send that has at least so many bytes, and what comes behind it, over whatever connection;
+// the rest passes. What is kept arrives when release is called.
+func (p *Proxy) Keep(least int) (release func()) {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	kept := &hold{released: make(chan struct{}), least: least}
+	p.kept = kept
+	return sync.OnceFunc(func() { close(kept.released) })
+}
+
 // LoseAnswers makes the next n requests of at least so many bytes lose their answers: the request passes, and its
 // connection is cut when the answer comes. 0 ends that.
 func (p *Proxy) LoseAnswers(n, least int) { p.lose(n, least, cut) }
@@ -207,7 +219,7 @@ func (p *Proxy) decide(request []byte) fate {
 }
 
 // weather is what a piece has to go through that comes over a connection now.
-func (p *Proxy) weather(l *link) (delay time.Duration, passing <-chan struct{}, held *hold) {
+func (p *Proxy) weather(l *link, request bool, size int) (delay time.Duration, passing <-chan struct{}, held, kept *hold) {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
 	if p.delay > 0 {
@@ -218,12 +230,13 @@ func (p *Proxy) weather(l *link) (delay time.Duration, passing <-chan struct{}, 
 	default:
 		p.counts.Stalled++
 	}
-	if l.held != nil {
-		select {
-		case <-l.held.released:
-			l.held = nil
-		default:
-		}
+	if !request {
+		return p.delay, p.passing, nil, nil
 	}
-	return p.delay, p.passing, l.held
+	l.held, p.kept = l.held.still(), p.kept.still()
+	if p.kept != nil && size >= p.kept.least {
+		p.counts.Kept++
+		kept = p.kept
+	}
+	return p.delay, p.passing, l.held, kept
 }

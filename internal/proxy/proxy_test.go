@@ -163,6 +163,29 @@ func TestHold(t *testing.T) {
 	require.Equal(t, 1, p.Counts().Late)
 }
 
+func TestKeep(t *testing.T) {
+	server := newEcho(t)
+	p := newProxy(t, server.Addr().String())
+	early := call(t, p)
+	early.ask(t, "before")
+	release := p.Keep(len("large\n"))
+	late := call(t, p)
+	for _, c := range []caller{early, late} {
+		c.ask(t, "tiny")
+		require.NoError(t, c.say("large"))
+	}
+	require.Eventually(t, func() bool { return p.Counts().Kept == 2 }, 10*time.Second, time.Millisecond)
+	require.Equal(t, []string{"before", "tiny", "tiny"}, server.heard())
+	release()
+	release()
+	for _, c := range []caller{early, late} {
+		answer, err := c.hear()
+		require.NoError(t, err)
+		require.Equal(t, "large", answer)
+		c.ask(t, "as large, and taken")
+	}
+}
+
 // TestEnded: connections that the server ended are told from those that the client did, or the proxy.
 func TestEnded(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
