@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -51,7 +53,7 @@ func (c *cluster) chaos(kinds []fault, length time.Duration) {
 	stop := c.load(*chaosRate)
 	c.awaitProgress()
 	start := time.Now()
-	struck := map[string]int{}
+	struck := map[string]strikes{}
 	for round := 0; round == 0 || time.Since(start) < length; round++ {
 		for _, at := range c.random.Perm(len(kinds)) {
 			if !strings.Contains(kinds[at].name, *chaosOnly) {
@@ -69,19 +71,21 @@ func (c *cluster) chaos(kinds []fault, length time.Duration) {
 }
 
 // strike lets one fault happen, and waits until the programs go on.
-func (c *cluster) strike(kind fault, start time.Time, struck map[string]int) {
+func (c *cluster) strike(kind fault, start time.Time, struck map[string]strikes) {
 	c.t.Helper()
 	c.revive()
-	began := time.Now()
+	began, before := time.Now(), kind.evidence(c)
 	if reason := kind.strike(c); reason != "" {
+		require.NotEqual(c.t, "true", os.Getenv("CI"), "%s: %s", kind.name, reason)
 		c.t.Logf("%8s  %s: left out: %s", began.Sub(start).Round(time.Millisecond), kind.name, reason)
 		return
 	}
-	struck[kind.name]++
 	over := time.Now()
 	c.awaitProgress()
-	c.t.Logf("%8s  %s: %s, going on %s after its end", began.Sub(start).Round(time.Millisecond), kind.name,
-		over.Sub(began).Round(time.Millisecond), time.Since(over).Round(time.Millisecond))
+	seen := kind.evidence(c) - before
+	c.t.Logf("%8s  %s: %s, going on %s after its end; seen: %d", began.Sub(start).Round(time.Millisecond), kind.name,
+		over.Sub(began).Round(time.Millisecond), time.Since(over).Round(time.Millisecond), seen)
+	struck[kind.name] = strikes{struck[kind.name].times + 1, struck[kind.name].seen + seen}
 	c.wait(0, time.Second)
 }
 
@@ -111,31 +115,74 @@ func (c *cluster) ask(what string, ask func(context.Context) (int64, error)) int
 // patience is how long programs may take to go on after a fault.
 const patience = 2 * time.Minute
 
-// awaitProgress waits until every function has done more than now.
+// awaitProgress waits until every function has done more than now, in every partition in which something waits for it, and
+// then until every instance says that it is ready.
 func (c *cluster) awaitProgress() {
 	c.t.Helper()
-	before := map[string]int64{}
-	for _, of := range groups {
-		for _, group := range of {
-			before[group] = c.position(group)
+	before := map[string]map[int32]int64{}
+	for group := range inputs {
+		before[group] = c.offsets(group)
+	}
+	for _, group := range slices.Sorted(maps.Keys(inputs)) {
+		c.await("position of "+group, sum(before[group])+1, func() int64 { return sum(c.offsets(group)) })
+		for p, end := range c.ends(group) {
+			at, what := before[group][p], fmt.Sprintf("position of %s in partition %d of %s", group, p, inputs[group])
+			if at < end {
+				c.await(what, at+1, func() int64 { return c.offsets(group)[p] })
+			}
 		}
 	}
-	for group, position := range before {
-		c.await("position of "+group, position+1, func() int64 { return c.position(group) })
-	}
+	c.awaitReady()
 }
 
-// position is how far a function is in all its partitions together. There is always something to do for it.
-func (c *cluster) position(group string) int64 {
+// offsets returns how far a function is in each partition; zero where nobody has said so yet. There is always something
+// to do for it in some.
+func (c *cluster) offsets(group string) map[int32]int64 {
 	c.t.Helper()
-	return c.ask("position of "+group, func(ctx context.Context) (n int64, err error) {
+	found := map[int32]int64{}
+	c.ask("position of "+group, func(ctx context.Context) (int64, error) {
 		offsets, err := kadm.NewClient(c.client).FetchOffsets(ctx, group)
 		if err == nil {
 			err = offsets.Error()
 		}
-		offsets.Each(func(o kadm.OffsetResponse) { n += max(0, o.At) })
-		return n, err
+		offsets.Each(func(o kadm.OffsetResponse) {
+			if o.Topic == inputs[group] {
+				found[o.Partition] = max(0, o.At)
+			}
+		})
+		return 0, err
 	})
+	return found
+}
+
+// ends returns where the partitions end that a function reads. Nothing is ever deleted of them.
+func (c *cluster) ends(group string) map[int32]int64 {
+	c.t.Helper()
+	found := map[int32]int64{}
+	c.ask("end of "+inputs[group], func(ctx context.Context) (int64, error) {
+		ends, err := kadm.NewClient(c.client).ListEndOffsets(ctx, inputs[group])
+		if err == nil {
+			err = ends.Error()
+		}
+		ends.Each(func(o kadm.ListedOffset) { found[o.Partition] = o.Offset })
+		return 0, err
+	})
+	return found
+}
+
+// awaitReady waits until every instance says that it is ready.
+func (c *cluster) awaitReady() {
+	c.t.Helper()
+	for _, i := range c.instances {
+		for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+			status, said := ready(i.address)
+			if status == http.StatusOK {
+				break
+			}
+			c.revive()
+			require.True(c.t, time.Now().Before(deadline), "%s is not ready: %d: %s\n%s", i.program, status, said, c.tails())
+		}
+	}
 }
 
 // await waits until something is n, as long as it grows.
@@ -178,34 +225,43 @@ func (c *cluster) finish() {
 }
 
 // lag returns how many messages a group is behind.
-func (c *cluster) lag(group string) int64 {
+func (c *cluster) lag(group string) (n int64) {
 	c.t.Helper()
-	return c.ask("lag of "+group, func(ctx context.Context) (int64, error) {
-		lags, err := kadm.NewClient(c.client).Lag(ctx, group)
-		if err == nil {
-			err = lags.Error()
-		}
-		if err != nil {
-			return 0, err
-		}
-		return lags[group].Lag.Total(), nil
-	})
+	ends, offsets := c.ends(group), c.offsets(group)
+	for p, end := range ends {
+		n += max(0, end-offsets[p])
+	}
+	return n
 }
 
-// report says what happened, and judges what is left behind.
-func (c *cluster) report(struck map[string]int, took time.Duration) {
+func sum(of map[int32]int64) (n int64) {
+	for _, one := range of {
+		n += one
+	}
+	return n
+}
+
+// report says what happened, and judges what is left behind. A kind of fault of which nothing was seen did not happen.
+func (c *cluster) report(struck map[string]strikes, took time.Duration) {
 	c.t.Helper()
-	c.t.Logf("seed %d, brokers %d, %s, %d faults, %d processes started", c.seed, len(c.brokers), took.Round(time.Second), sum(struck), len(c.started))
+	times := 0
+	for _, s := range struck {
+		times += s.times
+	}
+	c.t.Logf("seed %d, brokers %d, %s, %d faults, %d processes started", c.seed, len(c.brokers), took.Round(time.Second), times, len(c.started))
 	c.t.Logf("%d processes ended because what they need was away when they started, and were started again", c.revived)
 	for _, name := range slices.Sorted(maps.Keys(struck)) {
-		c.t.Logf("%4d  %s", struck[name], name)
+		c.t.Logf("%4d  %s; seen: %d", struck[name].times, name, struck[name].seen)
 	}
-	c.t.Logf("answers lost: %d of brokers, %d of the database", lost(c.proxies()), c.toDatabase.Lost())
+	c.t.Logf("answers lost: %d of brokers, %d of the database", ofBrokers(lost)(c), ofDatabase(lost)(c))
 	for _, line := range []string{
-		"another process has claimed", "trying again", "No space left", "deadlock detected", "could not serialize access", "lock timeout",
+		"another process has claimed", "trying again", isReadOnly, isFull, isDeadlock, isNotSerial, isHeld,
 		"fewer in-sync replicas", "the log does not have outputs",
 	} {
 		c.t.Logf("%6d times logged: %s", c.logged(line), line)
+	}
+	for _, name := range unseen(struck) {
+		c.t.Errorf("nothing was seen of a fault that is said to have struck: %s", name)
 	}
 	c.judge()
 }
@@ -224,12 +280,9 @@ func (c *cluster) judge() {
 		c.t.Logf("oracle %s: %v\n%s", name, err, verdict)
 		clean = clean && err == nil
 	}
-	require.True(c.t, clean)
-}
-
-func sum(counts map[string]int) (n int) {
-	for _, count := range counts {
-		n += count
-	}
-	return n
+	requests, err := c.oracle.judge().Requests(c.t.Context(), c.requests)
+	require.NoError(c.t, err)
+	c.t.Logf("orders by HTTP: %v", requests)
+	require.NotZero(c.t, requests.Inputs, "nothing was ordered by HTTP")
+	require.True(c.t, clean && requests.Clean())
 }

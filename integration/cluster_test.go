@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	judge "github.com/kappaflows/flows/internal/oracle"
 	"github.com/kappaflows/flows/internal/proxy"
 	"github.com/kappaflows/flows/internal/services"
 )
@@ -29,6 +30,12 @@ var groups = map[string][]string{
 	"wordcount": {"split", "count"},
 	"shop":      {"check", "stock", "sell.accepted", "sell.payments", "sell.shipments", "sell", "tables"},
 	"table":     {"keep"},
+}
+
+// inputs are the topics that the functions read.
+var inputs = map[string]string{
+	"split": "lines", "count": "words", "check": "orders", "stock": "movements", "sell.accepted": "accepted", "sell.payments": "payments",
+	"sell.shipments": "shipments", "sell": "sell.intermediate", "tables": "sales", "keep": "prices",
 }
 
 // cluster is one broker or several, a database and processes of several programs, which reach them through proxies. The
@@ -50,10 +57,14 @@ type cluster struct {
 	binaries  map[string]string
 	env       []string
 	instances []*instance
+	// requests are the orders that were sent by HTTP.
+	requests *judge.Requests
 	// started are all processes that ever were.
 	started []*process
 	// revived is how many of them were in place of one that could not start.
 	revived int
+	// seen is what strikes have noted.
+	seen int
 	// restarts is where the next one to restart is looked for, and gentle whether the last was asked to leave.
 	restarts int
 	gentle   bool
@@ -178,16 +189,17 @@ func (c *cluster) database() (direct, through string) {
 	return direct, address.String()
 }
 
-// administer runs a statement as the server's administrator.
-func (c *cluster) administer(statement string) {
+// administer runs a statement as the server's administrator, and returns how many rows it gave.
+func (c *cluster) administer(statement string) (rows int) {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
 	defer cancel()
 	connection, err := pgx.Connect(ctx, c.server.URL())
 	require.NoError(c.t, err)
 	defer connection.Close(ctx)
-	_, err = connection.Exec(ctx, statement)
+	done, err := connection.Exec(ctx, statement)
 	require.NoError(c.t, err, statement)
+	return int(done.RowsAffected())
 }
 
 // launch starts a process in the place of one that ended.
@@ -216,7 +228,7 @@ func (c *cluster) resize(program string, n int) {
 		}
 	}
 	for ; len(those) < n; n-- {
-		i := &instance{program: program, address: freeAddress(c.t)}
+		i := &instance{program: program, address: services.FreeAddress(c.t)}
 		c.launch(i)
 		c.instances = append(c.instances, i)
 	}
@@ -280,7 +292,7 @@ func (c *cluster) wait(least, most time.Duration) {
 // logged returns how many lines all processes together have logged that hold a text.
 func (c *cluster) logged(text string) (n int) {
 	for _, p := range c.started {
-		n += strings.Count(p.log.String(), text)
+		n += p.log.count(text)
 	}
 	return n
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
 	"slices"
 	"time"
 
@@ -52,6 +51,7 @@ func (c *cluster) load(rate int) (stop func()) {
 		close(l.requests)
 		appended <- l.client.Flush(c.t.Context())
 	}()
+	c.requests = l.shop.sent
 	go func() { posted <- l.post(c.t.Context(), c.addresses("shop")) }()
 	return func() {
 		cancel()
@@ -62,7 +62,7 @@ func (c *cluster) load(rate int) (stop func()) {
 
 // post posts the orders that go by HTTP until there are no more.
 func (l *load) post(ctx context.Context, addresses []string) error {
-	desk := &desk{client: &http.Client{Timeout: 10 * time.Second}, addresses: addresses}
+	desk := newDesk(addresses, l.shop.sent)
 	defer desk.client.CloseIdleConnections()
 	for order := range l.requests {
 		if err := desk.post(ctx, order); err != nil {
@@ -72,8 +72,12 @@ func (l *load) post(ctx context.Context, addresses []string) error {
 	return nil
 }
 
-// linesAnOrder is how many lines of words there are for each order of the shop, which makes more of it.
-const linesAnOrder = 4
+const (
+	// linesAnOrder is how many lines of words there are for each order of the shop, which makes more of it.
+	linesAnOrder = 4
+	// One in linesSpoiled lines is no text.
+	linesSpoiled = 100
+)
 
 // some produces a line of words, a price, and now and then what happens with an order.
 func (l *load) some(ctx context.Context) {
@@ -82,6 +86,9 @@ func (l *load) some(ctx context.Context) {
 	var line []byte
 	for range 10 {
 		line = fmt.Appendf(line, "word-%d ", l.zipf.Uint64())
+	}
+	if l.random.IntN(linesSpoiled) == 0 {
+		line[l.random.IntN(len(line))] = 0xff
 	}
 	l.produce(ctx, "lines", number, string(line))
 	l.price(ctx, number)

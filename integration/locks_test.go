@@ -42,7 +42,9 @@ func (c *cluster) execute(ctx context.Context, connection *pgx.Conn, statements 
 // deadlock takes the locks of a commit in the opposite order: first the states or rows, and once commits wait for those,
 // the checkpoint of one. It leaves it to that commit to find out, which it does after a second.
 func deadlock(c *cluster) {
-	for range 3 {
+	const enough, most = 3, 20
+	seen := c.logged(isDeadlock)
+	for n := 0; n < enough || n < most && c.logged(isDeadlock) == seen; n++ {
 		of := written[c.random.IntN(len(written))]
 		c.session(func(ctx context.Context, connection *pgx.Conn) {
 			c.execute(ctx, connection, "set deadlock_timeout = '1min'", "begin", "select from "+of.table+" for update")
@@ -78,10 +80,11 @@ func (c *cluster) awaitBlocked(pid uint32) {
 
 // holdLocks keeps commits waiting for longer than they do.
 func holdLocks(c *cluster) {
-	of := written[c.random.IntN(len(written))]
+	of, seen := written[c.random.IntN(len(written))], c.logged(isHeld)
 	c.session(func(ctx context.Context, connection *pgx.Conn) {
 		c.execute(ctx, connection, "begin", "select from "+of.table+" for update")
 		c.wait(lockTimeout+time.Second, lockTimeout+3*time.Second)
+		c.until(func() bool { return c.logged(isHeld) > seen })
 		c.execute(ctx, connection, "rollback")
 	})
 }
@@ -101,10 +104,12 @@ func serialize(c *cluster) {
 	c.env = append(slices.Clip(usual), "POSTGRES_URL="+address.String())
 	restartAll(c)
 	c.awaitProgress()
+	const enough, most = 20, 400
+	seen := c.logged(isNotSerial)
 	c.session(func(ctx context.Context, connection *pgx.Conn) {
 		// It is left to the commits to find out about deadlocks, too.
 		c.execute(ctx, connection, "set deadlock_timeout = '1min'")
-		for range 20 {
+		for n := 0; n < enough || n < most && c.logged(isNotSerial) == seen; n++ {
 			of := written[c.random.IntN(len(written))]
 			c.execute(ctx, connection, "begin", "update "+of.table+" set "+of.column+" = "+of.column)
 			c.wait(0, 100*time.Millisecond)

@@ -125,6 +125,13 @@ func (b *buffer) String() string {
 	return b.bytes.String()
 }
 
+// count returns how often a text was printed.
+func (b *buffer) count(text string) int {
+	b.mutex.Lock()
+	defer b.mutex.Unlock()
+	return bytes.Count(b.bytes.Bytes(), []byte(text))
+}
+
 // tail returns the end of what was printed.
 func (b *buffer) tail() string {
 	const enough = 8 << 10

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/kappaflows/flows/internal/services"
 )
 
 // described is what an app says of itself.
@@ -91,7 +93,7 @@ func TestLeastPrivilegeOfAllKinds(t *testing.T) {
 	s.oracle.database += "&search_path=wordcount"
 	s.allow(needed...)
 
-	address := freeAddress(t)
+	address := services.FreeAddress(t)
 	p := s.start(s.environment("HTTP_ADDR="+address), "run")
 	awaitReady(t, p, address, http.StatusOK)
 	shop := &shopRun{oracle: s.oracle, client: s.oracle.client(t), processes: []*process{p}}

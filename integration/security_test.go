@@ -12,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/kappaflows/flows/internal/services"
 )
 
 // TestWordCountOverEncryptedConnections runs the whole program by each way to say who one is, to a broker and a database
@@ -26,7 +28,7 @@ func TestWordCountOverEncryptedConnections(t *testing.T) {
 		"scram": nil, "plain": append(s.byPlain(), "LOG_FORMAT=json"), "certificate": s.byCertificate(s.client),
 	} {
 		t.Run(name, func(t *testing.T) {
-			address, profiles := freeAddress(t), freeAddress(t)
+			address, profiles := services.FreeAddress(t), services.FreeAddress(t)
 			p := s.start(s.environment(append(changed, "HTTP_ADDR="+address, "DEBUG_ADDR="+profiles)...), "run")
 			words += produceLines(t, client, 2_000)
 			awaitRecords(t, s.oracle, client, p, int64(words))

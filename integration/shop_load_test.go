@@ -24,6 +24,8 @@ type shopLoad struct {
 	random   *rand.Rand
 	records  []*kgo.Record
 	requests []judge.ShopOrder
+	// sent are those requests that were made, and what was answered.
+	sent *judge.Requests
 	// due is how many records the topics get.
 	due map[string]int64
 	// good and paid are orders and cents in the table of orders.
@@ -38,7 +40,7 @@ const (
 )
 
 func newShopLoad(random *rand.Rand, orders int) *shopLoad {
-	l := &shopLoad{random: random, due: map[string]int64{}}
+	l := &shopLoad{random: random, sent: &judge.Requests{}, due: map[string]int64{}}
 	for n := range orders {
 		l.add(n)
 	}
@@ -67,6 +69,7 @@ func (l *shopLoad) add(n int) {
 	if l.random.IntN(shopRefused) == 0 {
 		order.Lines[0].Quantity = -1
 	}
+	l.due["orders"]++
 	whole := true
 	if l.random.IntN(shopRequested) == 0 {
 		l.requests = append(l.requests, order)
@@ -141,7 +144,7 @@ func (l *shopLoad) produce(t *testing.T, client *kgo.Client, length time.Duratio
 // post posts the orders that come by HTTP.
 func (l *shopLoad) post(t *testing.T, addresses []string) <-chan error {
 	done := make(chan error, 1)
-	desk := &desk{client: &http.Client{Timeout: 10 * time.Second}, addresses: addresses}
+	desk := newDesk(addresses, l.sent)
 	ctx := t.Context()
 	go func() {
 		defer desk.client.CloseIdleConnections()
@@ -160,8 +163,14 @@ func (l *shopLoad) post(t *testing.T, addresses []string) <-chan error {
 type desk struct {
 	client    *http.Client
 	addresses []string
+	// sent are the orders that were handed in.
+	sent *judge.Requests
 	// tries is how often any order was posted.
 	tries int
+}
+
+func newDesk(addresses []string, sent *judge.Requests) *desk {
+	return &desk{client: &http.Client{Timeout: 10 * time.Second}, addresses: addresses, sent: sent}
 }
 
 // post posts an order with a key, as often as it takes until one of the processes, which are killed meanwhile, says that
@@ -171,6 +180,7 @@ func (d *desk) post(ctx context.Context, order judge.ShopOrder) error {
 	if err != nil {
 		return err
 	}
+	d.sent.Sent(order.ID, body)
 	for {
 		d.tries++
 		address := d.addresses[d.tries%len(d.addresses)]
@@ -199,12 +209,29 @@ func (d *desk) send(request *http.Request, key string) (taken bool, err error) {
 	defer answer.Body.Close()
 	switch answer.StatusCode {
 	case http.StatusAccepted:
-		return true, nil
+		return d.taken(key, answer.Body), nil
 	case http.StatusServiceUnavailable, http.StatusConflict:
 		return false, nil
 	}
 	said, _ := io.ReadAll(io.LimitReader(answer.Body, 1<<10))
 	return false, fmt.Errorf("order %s: %s: %s", key, answer.Status, said)
+}
+
+// taken notes that an order was taken, and where it is. An answer that does not come whole is none.
+func (d *desk) taken(key string, answer io.Reader) bool {
+	var at struct {
+		Partition int32  `json:"partition"`
+		Offset    *int64 `json:"offset"`
+	}
+	if json.NewDecoder(answer).Decode(&at) != nil {
+		return false
+	}
+	offset := int64(-1)
+	if at.Offset != nil {
+		offset = *at.Offset
+	}
+	d.sent.Answered(key, at.Partition, offset)
+	return true
 }
 
 // await waits until all that is due is there.
@@ -235,4 +262,12 @@ func (l *shopLoad) missing(t *testing.T, s *shopRun) string {
 		return fmt.Sprintf("the table has %d of %d orders, %d of %d cents, %d of %d shipped", good, l.good, paid, l.paid, shipped, l.shipped)
 	}
 	return ""
+}
+
+// requireExact looks for records that are there once more than they are due, in a run whose broker stays.
+func (l *shopLoad) requireExact(t *testing.T, s *shopRun) {
+	t.Helper()
+	for topic, n := range l.due {
+		require.Equal(t, n, s.oracle.records(t, s.client, topic), topic)
+	}
 }

@@ -51,8 +51,11 @@ func TestShopSurvivesKills(t *testing.T) {
 	for _, p := range s.processes {
 		p.terminate(t)
 	}
+	load.requireExact(t, s)
 	judgeShop := func() (found faults) {
 		reports, err := s.oracle.judge().Shop(t.Context())
+		require.NoError(t, err)
+		reports["orders by HTTP"], err = s.oracle.judge().Requests(t.Context(), load.sent)
 		require.NoError(t, err)
 		for of, report := range reports {
 			t.Log(of, report)
@@ -65,10 +68,10 @@ func TestShopSurvivesKills(t *testing.T) {
 	}
 	require.Equal(t, faults{}, judgeShop())
 
-	// A judge that finds nothing must be able to find something.
+	// A judge that finds nothing must be able to find something. What is accepted once more is also missing behind that.
 	s.query(t, "update orders set paid = paid + 1 where id = (select min(id) from orders) returning id", func(pgx.CollectableRow) error { return nil })
 	require.NoError(t, s.client.ProduceSync(t.Context(), record("accepted", "o-000001", judge.ShopOrder{}), record("stock", "product-0", struct{}{})).FirstErr())
-	require.Equal(t, faults{Doubled: 1, Wrong: 2}, judgeShop())
+	require.Equal(t, faults{Lost: 1, Doubled: 1, Wrong: 2}, judgeShop())
 }
 
 // shopRun is a shop of several processes on a broker and a database.
@@ -90,7 +93,7 @@ func newShopRun(t *testing.T, processes int) *shopRun {
 	run(t, s.env, s.program, "migrate")
 	s.processes = make([]*process, processes)
 	for i := range processes {
-		s.addresses = append(s.addresses, freeAddress(t))
+		s.addresses = append(s.addresses, services.FreeAddress(t))
 		s.start(t, i)
 	}
 	for i, p := range s.processes {

@@ -1,7 +1,7 @@
 package oracle
 
-// Following judges outputs that must be given ones in a given order: of each key these values, each once. All that is
-// expected is told before the first output. No value is expected twice of a key.
+// Following judges outputs that must be given ones in a given order: of each key these values. All that is expected is
+// told before the first output. Of values that are the same each output is taken for the first that did not come yet.
 type Following struct {
 	keys            map[string]*followed
 	inputs, outputs int
@@ -9,11 +9,10 @@ type Following struct {
 
 // followed is what is known of one key.
 type followed struct {
-	// at is where each value belongs, seen how often each came, and highest the place of the last one that came.
-	at      map[string]int
-	seen    []int
-	highest int
-	faults  Faults
+	// at are the places of each value that did not come yet, and highest is the place of the last one that came.
+	at                map[string][]int
+	expected, highest int
+	faults            Faults
 }
 
 func (f *Following) key(key string) *followed {
@@ -22,7 +21,7 @@ func (f *Following) key(key string) *followed {
 	}
 	k := f.keys[key]
 	if k == nil {
-		k = &followed{at: map[string]int{}, highest: -1}
+		k = &followed{at: map[string][]int{}, highest: -1}
 		f.keys[key] = k
 	}
 	return k
@@ -31,8 +30,8 @@ func (f *Following) key(key string) *followed {
 // Expect tells of an output that must come after those that were told before.
 func (f *Following) Expect(key, value string) {
 	k := f.key(key)
-	k.at[value] = len(k.seen)
-	k.seen = append(k.seen, 0)
+	k.at[value] = append(k.at[value], k.expected)
+	k.expected++
 	f.inputs++
 }
 
@@ -40,30 +39,30 @@ func (f *Following) Expect(key, value string) {
 func (f *Following) Output(key, value string) {
 	f.outputs++
 	k := f.key(key)
-	at, expected := k.at[value]
-	if !expected {
+	places, expected := k.at[value]
+	switch {
+	case !expected:
 		k.faults.Wrong++
 		return
-	}
-	switch k.seen[at]++; {
-	case k.seen[at] > 1:
+	case len(places) == 0:
 		k.faults.Doubled++
-	case at < k.highest:
+		return
+	case places[0] < k.highest:
 		k.faults.Reordered++
 	}
-	k.highest = max(k.highest, at)
+	k.at[value] = places[1:]
+	k.highest = max(k.highest, places[0])
 }
 
 // Report says what is wrong, once everything is told.
 func (f *Following) Report() Report {
 	r := newReport(f.inputs, f.outputs)
 	for key, k := range f.keys {
-		for _, times := range k.seen {
-			if times == 0 {
-				k.faults.Lost++
-			}
+		faults := k.faults
+		for _, places := range k.at {
+			faults.Lost += len(places)
 		}
-		r.add(key, k.faults)
+		r.add(key, faults)
 	}
 	return r
 }

@@ -78,6 +78,23 @@ func (o Oracle) Each(ctx context.Context, topic string, visit func(*kgo.Record))
 	return nil
 }
 
+// partitions returns how many partitions a topic has.
+func (o Oracle) partitions(ctx context.Context, topic string) (int, error) {
+	client, err := o.Client()
+	if err != nil {
+		return 0, err
+	}
+	defer client.Close()
+	found, err := kadm.NewClient(client).ListTopics(ctx, topic)
+	if err == nil {
+		err = found.Error()
+	}
+	if err != nil {
+		return 0, fmt.Errorf("topic %s: %w", topic, err)
+	}
+	return len(found[topic].Partitions), nil
+}
+
 // rows calls visit for each row of a query that gives a key and a value, both as text.
 func (o Oracle) rows(ctx context.Context, query string, visit func(key, value string)) error {
 	connection, err := pgx.Connect(ctx, o.Database)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
@@ -200,11 +201,13 @@ func TestProgram(t *testing.T) {
 	require.NoError(t, err)
 	defer client.Close()
 	admin := kadm.NewClient(client)
-	_, err = admin.CreateTopics(t.Context(), 2, 1, nil, "lines", "words", "counts")
+	_, err = admin.CreateTopics(t.Context(), 2, 1, nil, "lines", "words", "counts", "split.dead-letter", "count.dead-letter")
 	require.NoError(t, err)
 	w := right([]string{"a", "b", "a", "a"})
 	produce(t, client, "lines", "1", "a b")
 	produce(t, client, "lines", "2", "a a")
+	letter := letterOf("split", produce(t, client, "lines", "3", "a \xff"))
+	require.NoError(t, client.ProduceSync(t.Context(), letter).FirstErr())
 	for _, word := range w.inputs {
 		produce(t, client, "words", word, word)
 	}
@@ -232,12 +235,25 @@ func TestProgram(t *testing.T) {
 	printed, status := run()
 	require.Zero(t, status, printed)
 	require.Equal(t, "counts: inputs 4, outputs 4: lost 0, doubled 0, reordered 0, wrong 0\n"+
+		"dead letters: inputs 1, outputs 1: lost 0, doubled 0, reordered 0, wrong 0\n"+
+		"partitions of keys: inputs 9, outputs 9: lost 0, doubled 0, reordered 0, wrong 0\n"+
 		"words: inputs 4, outputs 4: lost 0, doubled 0, reordered 0, wrong 0\n", printed)
 
-	produce(t, client, "counts", "a", "2")
+	manual, err := o.Client(kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	require.NoError(t, err)
+	defer manual.Close()
+	for partition := range 2 {
+		// One of them is where it should not be.
+		elsewhere := &kgo.Record{Topic: "counts", Partition: int32(partition), Key: []byte("b"), Value: []byte("1")}
+		require.NoError(t, manual.ProduceSync(t.Context(), elsewhere).FirstErr())
+	}
+	word := produce(t, client, "counts", "a", "2")
+	require.NoError(t, client.ProduceSync(t.Context(), letterOf("count", word)).FirstErr())
 	printed, status = run()
 	require.Equal(t, 1, status, printed)
 	require.Contains(t, printed, "\n  \"a\": lost 0, doubled 1, reordered 0, wrong 0\n")
+	require.Contains(t, printed, "dead letters: inputs 1, outputs 2: lost 0, doubled 1, reordered 0, wrong 0\n")
+	require.Contains(t, printed, "partitions of keys: inputs 13, outputs 13: lost 0, doubled 0, reordered 0, wrong 1\n  \"b of topic counts in partition ")
 	_, err = connection.Exec(t.Context(), "drop table word_count")
 	require.NoError(t, err)
 	printed, status = run()
@@ -245,8 +261,64 @@ func TestProgram(t *testing.T) {
 	require.Contains(t, printed, "oracle: read rows: ")
 }
 
-func produce(t *testing.T, client *kgo.Client, topic, key, value string) {
+func produce(t *testing.T, client *kgo.Client, topic, key, value string) *kgo.Record {
 	t.Helper()
 	record := &kgo.Record{Topic: topic, Key: []byte(key), Value: []byte(value)}
 	require.NoError(t, client.ProduceSync(t.Context(), record).FirstErr())
+	return record
+}
+
+// letterOf is the dead letter that a function makes of a message.
+func letterOf(function string, of *kgo.Record) *kgo.Record {
+	r := &kgo.Record{Topic: function + letterSuffix, Key: of.Key, Value: of.Value, Timestamp: of.Timestamp, Headers: slices.Clone(of.Headers)}
+	for name, value := range map[string]string{
+		"function": function, "topic": of.Topic, "partition": strconv.Itoa(int(of.Partition)), "offset": strconv.FormatInt(of.Offset, 10), "reason": "bad",
+	} {
+		r.Headers = append(r.Headers, kgo.RecordHeader{Key: ownPrefix + name, Value: []byte(value)})
+	}
+	return r
+}
+
+// TestLetters: a dead letter is right when everything of it is, and otherwise there is one too many and one is missing.
+func TestLetters(t *testing.T) {
+	bad := &kgo.Record{
+		Topic: "lines", Partition: 3, Offset: 7, Key: []byte("k"), Value: []byte{0xff}, Timestamp: time.UnixMilli(9),
+		Headers: []kgo.RecordHeader{{Key: "from", Value: []byte("a")}},
+	}
+	for name, test := range map[string]struct {
+		change func(*kgo.Record)
+		want   Faults
+	}{
+		"right":              {func(*kgo.Record) {}, Faults{}},
+		"another key":        {func(r *kgo.Record) { r.Key = []byte("l") }, Faults{Lost: 1, Doubled: 1}},
+		"no value":           {func(r *kgo.Record) { r.Value = nil }, Faults{Lost: 1, Doubled: 1}},
+		"another time":       {func(r *kgo.Record) { r.Timestamp = time.UnixMilli(8) }, Faults{Lost: 1, Doubled: 1}},
+		"a header is gone":   {func(r *kgo.Record) { r.Headers = r.Headers[1:] }, Faults{Lost: 1, Doubled: 1}},
+		"one header more":    {func(r *kgo.Record) { r.Headers = append(r.Headers, kgo.RecordHeader{Key: "to"}) }, Faults{Lost: 1, Doubled: 1}},
+		"another function's": {func(r *kgo.Record) { r.Topic = "count" + letterSuffix }, Faults{Lost: 1, Doubled: 1}},
+		"no word of itself":  {func(r *kgo.Record) { r.Headers = r.Headers[:1] }, Faults{Lost: 1, Doubled: 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var l Letters
+			l.Input("split", bad)
+			found := letterOf("split", bad)
+			test.change(found)
+			l.Output(found)
+			require.Equal(t, test.want, l.Report().Faults)
+		})
+	}
+}
+
+// TestPlacing: the partitions are those of Kafka's own test of its hash (org.apache.kafka.common.utils.Utils.murmur2).
+func TestPlacing(t *testing.T) {
+	var p Placing
+	for key, hash := range map[string]int32{"21": -973932308, "foobar": -790332482, "a-little-bit-long-string": -985981536} {
+		r := &kgo.Record{Topic: "t", Key: []byte(key), Partition: (hash & 0x7fffffff) % 7}
+		p.Record(r, 7)
+		p.Record(&kgo.Record{Topic: "t", Partition: r.Partition}, 7)
+	}
+	require.True(t, p.Report().Clean(), p.Report())
+	require.Equal(t, 3, p.Report().Inputs)
+	p.Record(&kgo.Record{Topic: "t", Key: []byte("21"), Partition: ((-973932308&0x7fffffff)%7 + 1) % 7}, 7)
+	require.Equal(t, Faults{Wrong: 1}, p.Report().Faults)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -17,34 +18,62 @@ var Programs = map[string]func(Oracle, context.Context) (map[string]Report, erro
 	"shop":      Oracle.Shop,
 }
 
-// WordCount judges the words of lines and the counts of words.
+// partitionsOfKeys is what the report of a Placing is called.
+const partitionsOfKeys = "partitions of keys"
+
+// WordCount judges the words of lines, the counts of words, and the dead letters: lines that are no text must become one
+// each, and nothing else.
 func (o Oracle) WordCount(ctx context.Context) (map[string]Report, error) {
-	words, err := o.Words(ctx, "lines", "words")
+	var places Placing
+	words, err := o.words(ctx, "lines", "words", &places)
 	if err != nil {
 		return nil, err
 	}
-	counts, err := o.Counts(ctx, "words", "counts", "word_count")
-	return map[string]Report{"words": words, "counts": counts}, err
+	counts, err := o.counts(ctx, "words", "counts", "word_count", &places)
+	if err != nil {
+		return nil, err
+	}
+	var letters Letters
+	err = o.Each(ctx, "lines", func(r *kgo.Record) {
+		if !isText(r) {
+			letters.Input("split", r)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = o.letters(ctx, &letters, &places, "split", "count")
+	return map[string]Report{"words": words, "counts": counts, "dead letters": letters.Report(), partitionsOfKeys: places.Report()}, err
 }
+
+func isText(r *kgo.Record) bool { return utf8.Valid(r.Key) && utf8.Valid(r.Value) }
 
 // Counts judges the running counts of the keys of a topic, and the table of them.
 func (o Oracle) Counts(ctx context.Context, input, output, table string) (Report, error) {
+	return o.counts(ctx, input, output, table, &Placing{})
+}
+
+func (o Oracle) counts(ctx context.Context, input, output, table string, places *Placing) (Report, error) {
 	var judge Counting
 	if err := o.Each(ctx, input, func(r *kgo.Record) { judge.Input(string(r.Key)) }); err != nil {
 		return Report{}, err
 	}
-	if err := o.Each(ctx, output, func(r *kgo.Record) { judge.Output(string(r.Key), string(r.Value)) }); err != nil {
+	err := o.written(ctx, output, places, func(r *kgo.Record) { judge.Output(string(r.Key), string(r.Value)) })
+	if err != nil {
 		return Report{}, err
 	}
 	query := "select key, convert_from(state, 'UTF8') from " + pgx.Identifier{table}.Sanitize()
-	err := o.rows(ctx, query, judge.Row)
+	err = o.rows(ctx, query, judge.Row)
 	return judge.Report(), err
 }
 
-// Words judges the words of a topic that were taken out of the lines of another, each with itself for a key.
-func (o Oracle) Words(ctx context.Context, input, output string) (Report, error) {
+// words judges the words of a topic that were taken out of the lines of another, each with itself for a key.
+func (o Oracle) words(ctx context.Context, input, output string, places *Placing) (Report, error) {
 	var judge Copying
 	err := o.Each(ctx, input, func(r *kgo.Record) {
+		if !isText(r) {
+			return
+		}
 		for word := range strings.FieldsSeq(string(r.Value)) {
 			judge.Input(word + "=" + word)
 		}
@@ -52,7 +81,7 @@ func (o Oracle) Words(ctx context.Context, input, output string) (Report, error)
 	if err != nil {
 		return Report{}, err
 	}
-	err = o.Each(ctx, output, func(r *kgo.Record) { judge.Output(string(r.Key) + "=" + string(r.Value)) })
+	err = o.written(ctx, output, places, func(r *kgo.Record) { judge.Output(string(r.Key) + "=" + string(r.Value)) })
 	return judge.Report(), err
 }
 
@@ -74,7 +103,8 @@ func (o Oracle) Enrich(ctx context.Context) (map[string]Report, error) {
 func (o Oracle) Table(ctx context.Context) (map[string]Report, error) {
 	var (
 		products, prices Latest
-		letters          Copying
+		letters          Letters
+		places           Placing
 	)
 	err := o.Each(ctx, "prices", func(r *kgo.Record) {
 		name, cents := string(r.Key), string(r.Value)
@@ -82,7 +112,7 @@ func (o Oracle) Table(ctx context.Context) (map[string]Report, error) {
 		case r.Value == nil:
 			products.Delete(name)
 		case strings.HasPrefix(cents, "-"):
-			letters.Input(name + "=" + cents)
+			letters.Input("keep", r)
 		default:
 			products.Set(name, cents)
 			prices.Set(name+"@"+strconv.FormatInt(r.Timestamp.UnixMilli(), 10), cents)
@@ -98,7 +128,8 @@ func (o Oracle) Table(ctx context.Context) (map[string]Report, error) {
 	if err := o.rows(ctx, query, prices.Row); err != nil {
 		return nil, err
 	}
-	err = o.Each(ctx, "keep.dead-letter", func(r *kgo.Record) { letters.Output(string(r.Key) + "=" + string(r.Value)) })
-	reports := map[string]Report{"products": products.Report(), "prices": prices.Report(), "keep.dead-letter": letters.Report()}
-	return reports, err
+	err = o.letters(ctx, &letters, &places, "keep")
+	return map[string]Report{
+		"products": products.Report(), "prices": prices.Report(), "keep.dead-letter": letters.Report(), partitionsOfKeys: places.Report(),
+	}, err
 }

@@ -47,9 +47,9 @@ func TestJoinAndTables(t *testing.T) {
 	produce(t, client, "strangers", "1", "{}")
 	produce(t, client, "prices", "tea", "300")
 	produce(t, client, "prices", "cup", "900")
-	produce(t, client, "prices", "pot", "-1")
+	letter := letterOf("keep", produce(t, client, "prices", "pot", "-1"))
 	require.NoError(t, client.ProduceSync(t.Context(), &kgo.Record{Topic: "prices", Key: []byte("cup")}).FirstErr())
-	produce(t, client, "keep.dead-letter", "pot", "-1")
+	require.NoError(t, client.ProduceSync(t.Context(), letter).FirstErr())
 	execute("create table products (name text, cents bigint); insert into products values ('tea', 300)")
 	execute("create table prices (name text, since timestamptz, cents bigint)")
 	require.NoError(t, o.Each(t.Context(), "prices", func(r *kgo.Record) {

@@ -1,8 +1,15 @@
 package oracle
 
-import "time"
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
 
-// sale is a sale of the shop as its topic has it: all that is known of an order so far.
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// sale is a sale of the shop as its topic and its table have it: all that is known of an order so far.
 type sale struct {
 	Order   *ShopOrder `json:"order"`
 	Placed  time.Time  `json:"placed"`
@@ -15,125 +22,101 @@ func (s sale) status() string {
 	return map[[2]bool]string{{}: "placed", {true, false}: "paid", {false, true}: "shipped", {true, true}: "complete"}[[2]bool{paid, shipped}]
 }
 
-// known is how many of a payment and a shipment the sale has.
-func (s sale) known() (n int) {
-	if s.Cents != 0 {
-		n++
-	}
-	if s.Carrier != "" {
-		n++
-	}
-	return n
-}
-
-// joined judges the sales of a join: an order, its payment and its shipment come in any order, and from the order on each
-// of them makes one output, which has all that came before.
+// joined judges a join: orders, payments and shipments, its sides, go through its intermediate topic, each once and in the
+// order of the partition that they came in. What that topic has in which order is what the states are made of, and from
+// the order on each message of it makes one output.
 type joined struct {
-	orders          map[string]*joinedOrder
-	inputs, outputs int
+	intermediate, sales Following
+	// known are the states, by order.
+	known map[string]sale
 }
 
-// joinedOrder is what came in for one order, and what came out.
-type joinedOrder struct {
-	orders, payments, shipments int
-	// final is what must be known in the end.
-	final sale
-	told  []sale
-}
-
-func (j *joined) order(id string) *joinedOrder {
-	if j.orders == nil {
-		j.orders = map[string]*joinedOrder{}
+// side tells of a message of a side, by the id of the order that it is for.
+func (j *joined) side(id string, r *kgo.Record) {
+	e := envelope{
+		side: r.Topic, topic: r.Topic, partition: r.Partition, offset: r.Offset, timestamp: r.Timestamp.UnixMilli(),
+		headers: r.Headers, key: r.Key, value: r.Value,
 	}
-	o := j.orders[id]
-	if o == nil {
-		o = &joinedOrder{}
-		j.orders[id] = o
+	j.intermediate.Expect(e.lane(id), e.String())
+}
+
+// passed tells of a message of the intermediate topic. All sides are told before.
+func (j *joined) passed(r *kgo.Record) error {
+	e, err := decodeEnvelope(r.Value)
+	if err != nil {
+		return fmt.Errorf("topic %s partition %d offset %d: %w", r.Topic, r.Partition, r.Offset, err)
 	}
-	return o
-}
-
-// placed tells of an order, paid of its payment and shipped of its shipment. All are told before the first output.
-func (j *joined) placed(order ShopOrder, at time.Time) {
-	j.inputs++
-	o := j.order(order.ID)
-	o.orders++
-	o.final.Order, o.final.Placed = &order, at
-}
-
-func (j *joined) paid(id string, cents int64) {
-	j.inputs++
-	o := j.order(id)
-	o.payments++
-	o.final.Cents += cents
-}
-
-func (j *joined) shipped(id, carrier string) {
-	j.inputs++
-	o := j.order(id)
-	o.shipments++
-	o.final.Carrier = carrier
-}
-
-func (j *joined) output(id string, s sale) {
-	o := j.order(id)
-	o.told = append(o.told, s)
-	j.outputs++
-}
-
-func (j *joined) report() Report {
-	r := newReport(j.inputs, j.outputs)
-	for id, o := range j.orders {
-		r.add(id, o.faults())
+	id := string(r.Key)
+	j.intermediate.Output(e.lane(id), e.String())
+	now := j.known[id].after(e)
+	if j.known == nil {
+		j.known = map[string]sale{}
 	}
-	return r
+	j.known[id] = now
+	if now.Order != nil {
+		j.sales.Expect(id, text(r.Key, now, time.UnixMilli(e.timestamp)))
+	}
+	return nil
 }
 
-func (o *joinedOrder) faults() (f Faults) {
-	switch {
-	case o.orders == 0:
-		// Nobody has ordered, or the order was refused.
-		return Faults{Wrong: len(o.told)}
-	case len(o.told) == 0:
-		return Faults{Lost: 1}
-	case o.orders > 1 || o.payments > 1 || o.shipments > 1:
-		// A message came in twice. When which came can't be told; what is known in the end can.
-		if !o.told[len(o.told)-1].equal(o.final) {
-			f.Wrong++
+// output tells of an output. All of the intermediate topic is told before.
+func (j *joined) output(r *kgo.Record, told sale) {
+	j.sales.Output(string(r.Key), text(r.Key, told, r.Timestamp))
+}
+
+// lane is what stays in order: what one partition of a side has of an order.
+func (e envelope) lane(id string) string {
+	return fmt.Sprintf("%s from %s/%d", id, e.topic, e.partition)
+}
+
+func (e envelope) String() string {
+	return letter(e.side, fmt.Sprintf("%s/%d/%d", e.topic, e.partition, e.offset),
+		&kgo.Record{Key: e.key, Value: e.value, Headers: e.headers, Timestamp: time.UnixMilli(e.timestamp)})
+}
+
+// after is a sale once a message came to it. One that nobody sent changes nothing here; it is told of as wrong.
+func (s sale) after(e envelope) sale {
+	switch e.side {
+	case "accepted":
+		var order ShopOrder
+		if json.Unmarshal(e.value, &order) == nil {
+			s.Order, s.Placed = &order, time.UnixMilli(e.timestamp).UTC()
 		}
-		return f
-	}
-	before := o.told[0].known() - 1
-	for _, s := range o.told {
-		switch now := s.known(); {
-		case !o.leadsTo(s):
-			f.Wrong++
-		case now == before+1:
-			before = now
-		case now == before:
-			f.Doubled++
-		case now < before:
-			f.Reordered++
-		default:
-			f.Lost += now - before - 1
-			before = now
+	case "payments":
+		var payment ShopPayment
+		if json.Unmarshal(e.value, &payment) == nil {
+			s.Cents += payment.Cents
+		}
+	case "shipments":
+		var shipment ShopShipment
+		if json.Unmarshal(e.value, &shipment) == nil {
+			s.Carrier = shipment.Carrier
 		}
 	}
-	f.Lost += o.payments + o.shipments - before
-	return f
+	return s
 }
 
-// leadsTo says whether a sale can be a step on the way to the final one.
-func (o *joinedOrder) leadsTo(s sale) bool {
-	if s.Cents == 0 {
-		s.Cents = o.final.Cents
+// state is a state of the join as its table has it, in the words of this package.
+func state(row string) string {
+	var told sale
+	if err := strictly([]byte(row), &told); err != nil {
+		return row
 	}
-	if s.Carrier == "" {
-		s.Carrier = o.final.Carrier
-	}
-	return s.equal(o.final)
+	return told.String()
 }
 
-func (s sale) equal(other sale) bool {
-	return s.Order != nil && s.Order.equal(*other.Order) && s.Placed.Equal(other.Placed) && s.Cents == other.Cents && s.Carrier == other.Carrier
+func (s sale) String() string { return text(nil, s, time.UnixMilli(0)) }
+
+// passSides reads the intermediate topic.
+func (s *shop) passSides(ctx context.Context) error {
+	var failed error
+	err := s.oracle.written(ctx, "sell.intermediate", &s.places, func(r *kgo.Record) {
+		if err := s.sales.passed(r); err != nil {
+			failed = err
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return failed
 }

@@ -4,8 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strconv"
+	"time"
 	"unicode/utf8"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -43,13 +43,32 @@ type ShopMovement struct {
 	Order    string `json:"order,omitempty"`
 }
 
+// shopRejection is an order that the shop does not take.
+type shopRejection struct {
+	Order  ShopOrder `json:"order"`
+	Reason string    `json:"reason"`
+}
+
 // Good says whether the shop takes the order.
-func (o ShopOrder) Good() bool {
-	good := o.Customer != "" && len(o.Lines) > 0
-	for _, l := range o.Lines {
-		good = good && l.Product != "" && l.Quantity > 0 && l.Cents > 0
+func (o ShopOrder) Good() bool { return o.reason() == "" }
+
+// reason is why the shop does not take the order; empty where it does.
+func (o ShopOrder) reason() string {
+	if o.Customer == "" {
+		return "nobody has ordered"
 	}
-	return good
+	if len(o.Lines) == 0 {
+		return "nothing is ordered"
+	}
+	for i, l := range o.Lines {
+		if l.Product == "" {
+			return fmt.Sprintf("line %d has no product", i+1)
+		}
+		if l.Quantity <= 0 || l.Cents <= 0 {
+			return fmt.Sprintf("line %d: quantity %d, %d cents; both are 1 or more", i+1, l.Quantity, l.Cents)
+		}
+	}
+	return ""
 }
 
 // Total is what the order costs.
@@ -60,29 +79,28 @@ func (o ShopOrder) Total() (cents int64) {
 	return cents
 }
 
-func (o ShopOrder) equal(other ShopOrder) bool {
-	return o.ID == other.ID && o.Customer == other.Customer && slices.Equal(o.Lines, other.Lines)
-}
-
 // shop is what the shop should have done, of nothing but what came into its topics from outside.
 type shop struct {
 	oracle Oracle
-	// Orders that are taken and that are not, and what leaves the stock for those.
-	accepted, rejected, movements Copying
-	stock                         Following
+	// Orders that are taken and that are not.
+	accepted, rejected Copying
+	// What leaves the stock for orders, of each product in the order of the partition that the orders came in; and then the
+	// stock, of each product in the order of the movements.
+	movements, stock              Following
 	stocks, states, orders, lines Latest
 	sales                         joined
-	// good are the orders that are taken.
-	good    map[string]bool
-	letters Copying
+	// from are the partitions that orders came in.
+	from    map[string]int32
+	letters Letters
+	places  Placing
 }
 
 // Shop judges the shop: orders that are taken or not, the stock in its order, the join of orders, payments and
 // shipments, its states, the tables of orders, and the dead letters, each the very bytes of a malformed message.
 func (o Oracle) Shop(ctx context.Context) (map[string]Report, error) {
-	s := &shop{oracle: o, good: map[string]bool{}}
+	s := &shop{oracle: o, from: map[string]int32{}}
 	for _, step := range []func(context.Context) error{
-		s.readOrders, s.readPayments, s.readShipments, s.readMovements, s.readOutputs, s.readSales, s.readTables, s.readLetters,
+		s.readOrders, s.readMovements, s.readOutputs, s.readPayments, s.readShipments, s.passSides, s.readSales, s.readTables, s.readLetters,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, err
@@ -90,25 +108,31 @@ func (o Oracle) Shop(ctx context.Context) (map[string]Report, error) {
 	}
 	return map[string]Report{
 		"accepted": s.accepted.Report(), "rejected": s.rejected.Report(), "movements": s.movements.Report(),
-		"stock": s.stock.Report(), "table stock": s.stocks.Report(), "sales": s.sales.report(), "table sales": s.states.Report(),
+		"stock": s.stock.Report(), "table stock": s.stocks.Report(), "sell.intermediate": s.sales.intermediate.Report(),
+		"sales": s.sales.sales.Report(), "table sales": s.states.Report(),
 		"table orders": s.orders.Report(), "table order_lines": s.lines.Report(), "dead letters": s.letters.Report(),
+		partitionsOfKeys: s.places.Report(),
 	}, nil
 }
 
 // each reads one topic. What is malformed must be a dead letter of a function, byte for byte; where that is empty,
-// nothing may be.
+// the topic is the shop's own, and must have nothing else than what is known.
 func each[T any](ctx context.Context, s *shop, topic, function string, visit func(r *kgo.Record, value T)) error {
+	read := json.Unmarshal
+	if function == "" {
+		read = strictly
+	}
 	var malformed error
-	err := s.oracle.Each(ctx, topic, func(r *kgo.Record) {
+	err := s.oracle.written(ctx, topic, &s.places, func(r *kgo.Record) {
 		var value T
-		err := json.Unmarshal(r.Value, &value)
+		err := read(r.Value, &value)
 		switch {
 		case err == nil && utf8.Valid(r.Value):
 			visit(r, value)
 		case function == "":
 			malformed = fmt.Errorf("topic %s partition %d offset %d is malformed: %w", topic, r.Partition, r.Offset, err)
 		default:
-			s.letters.Input(letter(function, place(topic, r.Partition, r.Offset), r))
+			s.letters.Input(function, r)
 		}
 	})
 	if err != nil {
@@ -117,53 +141,45 @@ func each[T any](ctx context.Context, s *shop, topic, function string, visit fun
 	return malformed
 }
 
-func place(topic string, partition int32, offset int64) string {
-	return fmt.Sprintf("%s/%d/%d", topic, partition, offset)
-}
-
-// letter is all that a dead letter must keep of a message.
-func letter(function, place string, r *kgo.Record) string {
-	text := fmt.Sprintf("%s of %s: %q %q %d", function, place, r.Key, r.Value, r.Timestamp.UnixMilli())
-	if from := header(r, "from"); from != "" {
-		text += fmt.Sprintf(" from %q", from)
+// text is a message of the shop: its key, what its value says, and its timestamp.
+func text(key []byte, value any, at time.Time) string {
+	said, err := json.Marshal(value)
+	if err != nil {
+		return err.Error()
 	}
-	return text
-}
-
-func header(r *kgo.Record, name string) string {
-	for _, h := range r.Headers {
-		if h.Key == name {
-			return string(h.Value)
-		}
-	}
-	return ""
+	return fmt.Sprintf("%s: %s at %d", key, said, at.UnixMilli())
 }
 
 func (s *shop) readOrders(ctx context.Context) error {
 	return each(ctx, s, "orders", "check", func(r *kgo.Record, order ShopOrder) {
-		if !order.Good() {
-			s.rejected.Input(order.ID)
+		if reason := order.reason(); reason != "" {
+			s.rejected.Input(text(r.Key, shopRejection{order, reason}, r.Timestamp))
 			return
 		}
-		s.accepted.Input(order.ID)
-		s.good[order.ID] = true
-		s.sales.placed(order, r.Timestamp)
+		s.accepted.Input(text(r.Key, order, r.Timestamp))
+		s.from[order.ID] = r.Partition
 		for _, line := range order.Lines {
-			s.movements.Input(movement(line.Product, ShopMovement{-line.Quantity, order.ID}))
+			taken := ShopMovement{Quantity: -line.Quantity, Order: order.ID}
+			s.movements.Expect(s.lane(line.Product, order.ID), text([]byte(line.Product), taken, r.Timestamp))
 		}
 	})
 }
 
-func movement(product string, m ShopMovement) string {
-	return fmt.Sprint(m.Order, " ", product, " ", m.Quantity)
+// lane is what stays in order: a product, as far as orders of one partition take it.
+func (s *shop) lane(product, order string) string {
+	from, known := s.from[order]
+	if !known {
+		return product + " for nobody"
+	}
+	return fmt.Sprintf("%s for orders of partition %d", product, from)
 }
 
 func (s *shop) readPayments(ctx context.Context) error {
-	return each(ctx, s, "payments", "sell.payments", func(_ *kgo.Record, payment ShopPayment) { s.sales.paid(payment.Order, payment.Cents) })
+	return each(ctx, s, "payments", "sell.payments", func(r *kgo.Record, payment ShopPayment) { s.sales.side(payment.Order, r) })
 }
 
 func (s *shop) readShipments(ctx context.Context) error {
-	return each(ctx, s, "shipments", "sell.shipments", func(_ *kgo.Record, shipment ShopShipment) { s.sales.shipped(shipment.Order, shipment.Carrier) })
+	return each(ctx, s, "shipments", "sell.shipments", func(r *kgo.Record, shipment ShopShipment) { s.sales.side(shipment.Order, r) })
 }
 
 // readMovements follows each product through its movements, in their order.
@@ -175,10 +191,10 @@ func (s *shop) readMovements(ctx context.Context) error {
 		now.Pieces += m.Quantity
 		if m.Order != "" {
 			now.Sold -= m.Quantity
-			s.movements.Output(movement(product, m))
+			s.movements.Output(s.lane(product, m.Order), text(r.Key, m, r.Timestamp))
 		}
 		levels[product] = now
-		s.stock.Expect(product, now.String())
+		s.stock.Expect(product, text(r.Key, now, r.Timestamp))
 	})
 	for product, now := range levels {
 		s.stocks.Set(product, now.String())
@@ -186,28 +202,31 @@ func (s *shop) readMovements(ctx context.Context) error {
 	return err
 }
 
-// level is how many pieces of a product there are, and how many were sold. No two levels of a product are the same.
+// level is how many pieces of a product there are, and how many were sold.
 type level struct{ Pieces, Sold int64 }
 
 func (l level) String() string { return fmt.Sprint(l.Pieces, " ", l.Sold) }
 
 func (s *shop) readOutputs(ctx context.Context) error {
-	if err := s.oracle.Each(ctx, "accepted", func(r *kgo.Record) { s.accepted.Output(string(r.Key)) }); err != nil {
+	err := each(ctx, s, "accepted", "", func(r *kgo.Record, order ShopOrder) {
+		s.accepted.Output(text(r.Key, order, r.Timestamp))
+		s.sales.side(string(r.Key), r)
+	})
+	if err != nil {
 		return err
 	}
-	if err := s.oracle.Each(ctx, "rejected", func(r *kgo.Record) { s.rejected.Output(string(r.Key)) }); err != nil {
+	err = each(ctx, s, "rejected", "", func(r *kgo.Record, rejection shopRejection) { s.rejected.Output(text(r.Key, rejection, r.Timestamp)) })
+	if err != nil {
 		return err
 	}
-	return each(ctx, s, "stock", "", func(r *kgo.Record, l level) { s.stock.Output(string(r.Key), l.String()) })
+	return each(ctx, s, "stock", "", func(r *kgo.Record, now level) { s.stock.Output(string(r.Key), text(r.Key, now, r.Timestamp)) })
 }
 
 func (s *shop) readSales(ctx context.Context) error {
-	err := each(ctx, s, "sales", "", func(r *kgo.Record, told sale) { s.sales.output(string(r.Key), told) })
-	for id, o := range s.sales.orders {
-		if final := o.final; o.orders+o.payments+o.shipments > 0 {
-			s.states.Set(id, fmt.Sprint(final.Cents, " ", final.Carrier))
-			s.expectRows(id, final)
-		}
+	err := each(ctx, s, "sales", "", s.sales.output)
+	for id, final := range s.sales.known {
+		s.states.Set(id, final.String())
+		s.expectRows(id, final)
 	}
 	return err
 }
@@ -230,7 +249,7 @@ func (s *shop) readTables(ctx context.Context) error {
 		visit func(key, value string)
 	}{
 		{`select key, concat(state->>'pieces', ' ', state->>'sold') from stock`, s.stocks.Row},
-		{`select key, concat(coalesce(state->>'cents', '0'), ' ', state->>'carrier') from sales`, s.states.Row},
+		{`select key, state::text from sales`, func(key, row string) { s.states.Row(key, state(row)) }},
 		{`select id, concat_ws('|', customer, (extract(epoch from placed) * 1000)::bigint, cents, paid, carrier, status) from orders`, s.orders.Row},
 		{`select concat(order_id, '/', number), concat_ws('|', product, quantity, cents) from order_lines`, s.lines.Row},
 	} {
@@ -241,28 +260,6 @@ func (s *shop) readTables(ctx context.Context) error {
 	return nil
 }
 
-// readLetters holds the dead letters of all functions against the malformed messages.
 func (s *shop) readLetters(ctx context.Context) error {
-	for _, function := range []string{"check", "stock", "sell", "sell.accepted", "sell.payments", "sell.shipments", "tables"} {
-		err := s.oracle.Each(ctx, function+".dead-letter", func(r *kgo.Record) {
-			text := letter(header(r, "flows-function"), place(header(r, "flows-topic"), number(header(r, "flows-partition")), int64(number(header(r, "flows-offset")))), r)
-			if header(r, "flows-reason") == "" {
-				text += " without a reason"
-			}
-			s.letters.Output(text)
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// number is a small one; -1 where the text is none.
-func number(text string) int32 {
-	n, err := strconv.ParseInt(text, 10, 32)
-	if err != nil {
-		return -1
-	}
-	return int32(n)
+	return s.oracle.letters(ctx, &s.letters, &s.places, "check", "stock", "sell", "sell.accepted", "sell.payments", "sell.shipments", "tables")
 }

@@ -13,12 +13,31 @@ type link struct {
 	client, server net.Conn
 	// fate is what becomes of the next answer.
 	fate atomic.Int32
-	// held, where there is one, is closed when what the client sends may arrive. The proxy's mutex guards it.
-	held <-chan struct{}
+	// held, where there is one, keeps what the client sends. The proxy's mutex guards it.
+	held *hold
 	// lost says that an answer was lost; it belongs to the goroutine of the answers.
 	lost bool
 	done chan struct{}
 	once sync.Once
+}
+
+// hold keeps what clients send until it is released, which counts what has at least so many bytes.
+type hold struct {
+	released chan struct{}
+	least    int
+}
+
+// still returns the hold as long as it is not released.
+func (h *hold) still() *hold {
+	if h == nil {
+		return nil
+	}
+	select {
+	case <-h.released:
+		return nil
+	default:
+		return h
+	}
 }
 
 // fate is what becomes of an answer.
@@ -45,25 +64,36 @@ func (l *link) run() {
 	var answers sync.WaitGroup
 	answers.Go(func() {
 		defer l.close()
-		l.forward(l.client, l.server, l.answer)
+		if l.forward(l.client, l.server, l.answer) && !l.closed() {
+			l.proxy.count(func(c *Counts) { c.Ended++ })
+		}
 	})
 	l.forward(l.server, l.client, l.request)
 	l.close()
 	answers.Wait()
 }
 
-// forward copies what comes; look says what becomes of it.
-func (l *link) forward(to, from net.Conn, look func([]byte) fate) {
+func (l *link) closed() bool {
+	select {
+	case <-l.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// forward copies what comes until nothing more does, or nothing more can be copied; look says what becomes of it.
+func (l *link) forward(to, from net.Conn, look func([]byte) fate) (ended bool) {
 	buffer := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(buffer)
 		if n > 0 {
-			if !l.wait(from == l.client) || !l.hand(to, buffer[:n], look(buffer[:n])) {
-				return
+			if !l.wait(from == l.client, n) || !l.hand(to, buffer[:n], look(buffer[:n])) {
+				return false
 			}
 		}
 		if err != nil {
-			return
+			return true
 		}
 	}
 }
@@ -88,14 +118,14 @@ func (l *link) answer([]byte) fate {
 	fate := fate(l.fate.Load())
 	if fate != passed && !l.lost {
 		l.lost = true
-		l.proxy.countLost()
+		l.proxy.count(func(c *Counts) { c.Lost++ })
 	}
 	return fate
 }
 
-// wait holds bytes back as long as the proxy has it; false when the link is closed meanwhile.
-func (l *link) wait(request bool) bool {
-	delay, passing, held := l.proxy.weather(l)
+// wait holds a piece of so many bytes back as long as the proxy has it; false when the link is closed meanwhile.
+func (l *link) wait(request bool, size int) bool {
+	delay, passing, held, kept := l.proxy.weather(l, request, size)
 	if delay > 0 {
 		timer := time.NewTimer(delay)
 		defer timer.Stop()
@@ -105,10 +135,21 @@ func (l *link) wait(request bool) bool {
 			return false
 		}
 	}
-	if request && held != nil && !l.await(held) {
+	if kept != nil && !l.await(kept.released) || held != nil && !l.arrive(held, size) {
 		return false
 	}
 	return l.await(passing)
+}
+
+// arrive waits until what is held may arrive.
+func (l *link) arrive(held *hold, size int) bool {
+	if !l.await(held.released) {
+		return false
+	}
+	if size >= held.least {
+		l.proxy.count(func(c *Counts) { c.Late++ })
+	}
+	return true
 }
 
 func (l *link) await(passing <-chan struct{}) bool {

@@ -19,14 +19,42 @@ type Proxy struct {
 	target string
 	links  map[*link]struct{}
 	delay  time.Duration
+	// kept, where there is one, keeps large pieces that clients send.
+	kept *hold
 	// passing is closed while bytes pass.
 	passing chan struct{}
 	// losing is how many answers are still to be lost, to requests of at least so many bytes, and fate what becomes of
 	// them.
 	losing, least int
 	fate          fate
-	lost          int
+	counts        Counts
 	closed        bool
+}
+
+// Counts say what connections have gone through so far.
+type Counts struct {
+	// Cut are connections that Cut closed, Ended those that the server did, and Refused those that were closed at once, as
+	// the server could not be reached.
+	Cut, Ended, Refused int
+	// Stalled are the pieces that came while nothing passed, Delayed those that were held for a while, Late those that
+	// Hold kept and that arrived, and Kept those that Keep keeps or has kept.
+	Stalled, Delayed, Late, Kept int
+	// Lost are the answers that were lost.
+	Lost int
+}
+
+// Counts returns what happened so far.
+func (p *Proxy) Counts() Counts {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	return p.counts
+}
+
+// count changes what has happened.
+func (p *Proxy) count(change func(*Counts)) {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	change(&p.counts)
 }
 
 // Start starts a proxy on a free port of the loopback interface. Until Forward names a target it cuts every connection.
@@ -59,6 +87,7 @@ func (p *Proxy) Cut() int {
 	for l := range p.links {
 		l.close()
 	}
+	p.counts.Cut += n
 	return n
 }
 
@@ -94,14 +123,25 @@ func (p *Proxy) Resume() {
 
 // Hold keeps what clients send over the connections that are there now; new ones are not concerned. What is kept
 // arrives when release is called, even where the client is gone by then: as packets do that were long on their way.
-func (p *Proxy) Hold() (release func()) {
+// What has at least so many bytes is counted as late.
+func (p *Proxy) Hold(least int) (release func()) {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
-	held := make(chan struct{})
+	held := &hold{released: make(chan struct{}), least: least}
 	for l := range p.links {
 		l.held = held
 	}
-	return sync.OnceFunc(func() { close(held) })
+	return sync.OnceFunc(func() { close(held.released) })
+}
+
+// Keep keeps all that clients send that has at least so many bytes, and what comes behind it, over whatever connection;
+// the rest passes. What is kept arrives when release is called.
+func (p *Proxy) Keep(least int) (release func()) {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	kept := &hold{released: make(chan struct{}), least: least}
+	p.kept = kept
+	return sync.OnceFunc(func() { close(kept.released) })
 }
 
 // LoseAnswers makes the next n requests of at least so many bytes lose their answers: the request passes, and its
@@ -115,13 +155,6 @@ func (p *Proxy) lose(n, least int, fate fate) {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
 	p.losing, p.least, p.fate = n, least, fate
-}
-
-// Lost returns how many answers were lost.
-func (p *Proxy) Lost() int {
-	p.mutex.Lock()
-	defer p.mutex.Unlock()
-	return p.lost
 }
 
 // Close ends the proxy and all connections, and waits until they are gone.
@@ -156,6 +189,7 @@ func (p *Proxy) serve(client net.Conn) {
 	p.mutex.Unlock()
 	server, err := net.DialTimeout("tcp", target, 5*time.Second)
 	if err != nil {
+		p.count(func(c *Counts) { c.Refused++ })
 		return // What the client sees is what it would see of a server that is away.
 	}
 	defer server.Close()
@@ -184,15 +218,25 @@ func (p *Proxy) decide(request []byte) fate {
 	return p.fate
 }
 
-func (p *Proxy) countLost() {
+// weather is what a piece has to go through that comes over a connection now.
+func (p *Proxy) weather(l *link, request bool, size int) (delay time.Duration, passing <-chan struct{}, held, kept *hold) {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
-	p.lost++
-}
-
-// weather is what a connection has to go through now.
-func (p *Proxy) weather(l *link) (delay time.Duration, passing, held <-chan struct{}) {
-	p.mutex.Lock()
-	defer p.mutex.Unlock()
-	return p.delay, p.passing, l.held
+	if p.delay > 0 {
+		p.counts.Delayed++
+	}
+	select {
+	case <-p.passing:
+	default:
+		p.counts.Stalled++
+	}
+	if !request {
+		return p.delay, p.passing, nil, nil
+	}
+	l.held, p.kept = l.held.still(), p.kept.still()
+	if p.kept != nil && size >= p.kept.least {
+		p.counts.Kept++
+		kept = p.kept
+	}
+	return p.delay, p.passing, l.held, kept
 }

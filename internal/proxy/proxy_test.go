@@ -136,6 +136,7 @@ func TestStall(t *testing.T) {
 	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
 	require.Equal(t, []string{"before"}, server.heard())
 	require.NoError(t, c.SetReadDeadline(time.Time{}))
+	require.Equal(t, 1, p.Counts().Stalled)
 	p.Resume()
 	p.Resume()
 	answer, err := c.hear()
@@ -148,7 +149,7 @@ func TestHold(t *testing.T) {
 	p := newProxy(t, server.Addr().String())
 	early := call(t, p)
 	early.ask(t, "before")
-	release := p.Hold()
+	release := p.Hold(len("held\n"))
 	require.NoError(t, early.say("held"))
 	late := call(t, p)
 	late.ask(t, "late")
@@ -159,6 +160,66 @@ func TestHold(t *testing.T) {
 	release()
 	require.Eventually(t, func() bool { return len(server.heard()) == 4 }, 10*time.Second, time.Millisecond)
 	require.Equal(t, "held", server.heard()[3])
+	require.Equal(t, 1, p.Counts().Late)
+}
+
+func TestKeep(t *testing.T) {
+	server := newEcho(t)
+	p := newProxy(t, server.Addr().String())
+	early := call(t, p)
+	early.ask(t, "before")
+	release := p.Keep(len("large\n"))
+	late := call(t, p)
+	for _, c := range []caller{early, late} {
+		c.ask(t, "tiny")
+		require.NoError(t, c.say("large"))
+	}
+	require.Eventually(t, func() bool { return p.Counts().Kept == 2 }, 10*time.Second, time.Millisecond)
+	require.Equal(t, []string{"before", "tiny", "tiny"}, server.heard())
+	release()
+	release()
+	for _, c := range []caller{early, late} {
+		answer, err := c.hear()
+		require.NoError(t, err)
+		require.Equal(t, "large", answer)
+		c.ask(t, "as large, and taken")
+	}
+}
+
+// TestEnded: connections that the server ended are told from those that the client did, or the proxy.
+func TestEnded(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	p := newProxy(t, listener.Addr().String())
+	accept := func() (client caller, server net.Conn) {
+		client = call(t, p)
+		server, err := listener.Accept()
+		require.NoError(t, err)
+		t.Cleanup(func() { server.Close() })
+		require.NoError(t, client.say("hello"))
+		_, err = server.Read(make([]byte, len("hello\n")))
+		require.NoError(t, err)
+		return client, server
+	}
+	awaitEnd := func(conn net.Conn) {
+		_, err := conn.Read(make([]byte, 1))
+		require.Error(t, err)
+	}
+	one, other := accept()
+	require.NoError(t, one.Close())
+	awaitEnd(other)
+	one, other = accept()
+	p.Cut()
+	awaitEnd(one)
+	awaitEnd(other)
+	require.Zero(t, p.Counts().Ended)
+	one, other = accept()
+	require.NoError(t, other.Close())
+	awaitEnd(one)
+	require.NoError(t, listener.Close())
+	awaitEnd(call(t, p))
+	counts := p.Counts()
+	require.Equal(t, [2]int{1, 1}, [2]int{counts.Ended, counts.Refused})
 }
 
 func TestDelay(t *testing.T) {
@@ -169,6 +230,7 @@ func TestDelay(t *testing.T) {
 	start := time.Now()
 	c.ask(t, "slow")
 	require.GreaterOrEqual(t, time.Since(start), 2*delay) // There and back.
+	require.Equal(t, 2, p.Counts().Delayed)
 	p.Delay(0)
 	c.ask(t, "fast")
 }
@@ -183,7 +245,7 @@ func TestLostAnswers(t *testing.T) {
 	_, err := c.hear()
 	require.Error(t, err)
 	require.Equal(t, []string{"small", "large enough"}, server.heard())
-	require.Equal(t, 1, p.Lost())
+	require.Equal(t, 1, p.Counts().Lost)
 	call(t, p).ask(t, "as large, and answered")
 }
 
@@ -198,6 +260,6 @@ func TestSwallowedAnswers(t *testing.T) {
 	require.NoError(t, c.SetReadDeadline(time.Now().Add(50*time.Millisecond)))
 	_, err := c.hear()
 	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
-	require.Equal(t, 1, p.Lost())
+	require.Equal(t, 1, p.Counts().Lost)
 	call(t, p).ask(t, "as large, and answered")
 }

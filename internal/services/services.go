@@ -74,6 +74,15 @@ func Name(t testing.TB) string {
 	return name[:min(len(name), 100)] + "-" + random()
 }
 
+// FreeAddress returns an address of loopback at which nobody listens. It stays free while whoever is to have it is down, unless
+// another test takes it.
+func FreeAddress(t testing.TB) string {
+	t.Helper()
+	address, err := local.FreeAddress()
+	require.NoError(t, err)
+	return address
+}
+
 func random() string { return strings.ToLower(rand.Text()[:10]) }
 
 // newDatabase creates a database on a server and returns the URL of it.

@@ -28,6 +28,12 @@ func newFolder(detached bool) (dir string, held *folder.Folder, err error) {
 	return dir, nil, os.Chmod(dir, 0o755)
 }
 
+// FreeAddress returns an address of loopback at which nobody listens, on a port as freePort finds it.
+func FreeAddress() (string, error) {
+	port, err := freePort()
+	return loopback(port), err
+}
+
 // freePort finds a port below those that the kernel gives to outgoing connections, so that nobody else takes it while
 // the service is down between a kill and its next start.
 func freePort() (int, error) {

@@ -56,7 +56,7 @@ type Service struct {
 // How long a service may take to start and to stop cleanly. A cold machine with two busy cores is slow.
 const (
 	startTimeout = 90 * time.Second
-	stopTimeout  = 30 * time.Second
+	stopTimeout  = 90 * time.Second
 )
 
 // Pid returns the id of the service's process, 0 where it does not run.
