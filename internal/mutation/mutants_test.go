@@ -89,7 +89,7 @@ var mutants = []mutant{
 		bug: "a queue takes whatever comes",
 		in:  "runtime/kafka", test: "TestQueuesAreBounded",
 		said:  "nobody takes what it has",
-		edits: []Edit{{File: "runtime/kafka/reader.go", Right: "r.final != nil, r.queued >= r.limit()", Wrong: "r.final != nil, r.queued >= r.limit() && !BUG"}},
+		edits: []Edit{{File: "runtime/kafka/reader.go", Right: "r.sated = r.queued >= r.limit()", Wrong: "r.sated = r.queued >= r.limit() && !BUG"}},
 	},
 	{
 		bug: "the cache keeps every state",
