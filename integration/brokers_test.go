@@ -28,7 +28,7 @@ var amongBrokers = []fault{
 func (c *cluster) awaitCopies() {
 	c.t.Helper()
 	c.await("partitions that a broker is behind in, below zero", 0, func() int64 {
-		return c.ask("copies", func(ctx context.Context) (behind int64, err error) {
+		return ask(c, "copies", func(ctx context.Context) (behind int64, err error) {
 			topics, err := kadm.NewClient(c.client).ListTopicsWithInternal(ctx)
 			topics.EachPartition(func(p kadm.PartitionDetail) {
 				if len(p.ISR) < len(p.Replicas) {

@@ -92,18 +92,18 @@ func (c *cluster) strike(kind fault, start time.Time, struck map[string]strikes)
 // outputs returns how many records a topic has.
 func (c *cluster) outputs(topic string) int64 {
 	c.t.Helper()
-	return c.ask("end of "+topic, func(ctx context.Context) (int64, error) { return judge.Records(ctx, c.client, topic) })
+	return ask(c, "end of "+topic, func(ctx context.Context) (int64, error) { return judge.Records(ctx, c.client, topic) })
 }
 
 // ask asks brokers, which may be on their way back.
-func (c *cluster) ask(what string, ask func(context.Context) (int64, error)) int64 {
+func ask[T any](c *cluster, what string, ask func(context.Context) (T, error)) T {
 	c.t.Helper()
 	for deadline := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
 		ctx, cancel := context.WithTimeout(c.t.Context(), 10*time.Second)
-		n, err := ask(ctx)
+		answer, err := ask(ctx)
 		cancel()
 		if err == nil {
-			return n
+			return answer
 		}
 		require.True(c.t, time.Now().Before(deadline), "the brokers do not answer the test: %s: %v", what, err)
 		// The client goes on to ask a group's coordinator that it knows, which may be gone.
@@ -139,8 +139,8 @@ func (c *cluster) awaitProgress() {
 // to do for it in some.
 func (c *cluster) offsets(group string) map[int32]int64 {
 	c.t.Helper()
-	found := map[int32]int64{}
-	c.ask("position of "+group, func(ctx context.Context) (int64, error) {
+	return ask(c, "position of "+group, func(ctx context.Context) (map[int32]int64, error) {
+		found := map[int32]int64{}
 		offsets, err := kadm.NewClient(c.client).FetchOffsets(ctx, group)
 		if err == nil {
 			err = offsets.Error()
@@ -150,24 +150,22 @@ func (c *cluster) offsets(group string) map[int32]int64 {
 				found[o.Partition] = max(0, o.At)
 			}
 		})
-		return 0, err
+		return found, err
 	})
-	return found
 }
 
 // ends returns where the partitions end that a function reads. Nothing is ever deleted of them.
 func (c *cluster) ends(group string) map[int32]int64 {
 	c.t.Helper()
-	found := map[int32]int64{}
-	c.ask("end of "+inputs[group], func(ctx context.Context) (int64, error) {
+	return ask(c, "end of "+inputs[group], func(ctx context.Context) (map[int32]int64, error) {
+		found := map[int32]int64{}
 		ends, err := kadm.NewClient(c.client).ListEndOffsets(ctx, inputs[group])
 		if err == nil {
 			err = ends.Error()
 		}
 		ends.Each(func(o kadm.ListedOffset) { found[o.Partition] = o.Offset })
-		return 0, err
+		return found, err
 	})
-	return found
 }
 
 // awaitReady waits until every instance says that it is ready.

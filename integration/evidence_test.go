@@ -99,6 +99,12 @@ func add(proxies []*proxy.Proxy, of counted) (n int) {
 
 func (c *cluster) databaseProxy() []*proxy.Proxy { return []*proxy.Proxy{c.toDatabase} }
 
+// more returns whether there is more than now of something that is seen.
+func (c *cluster) more(of func(*cluster) int) func() bool {
+	before := of(c)
+	return func() bool { return of(c) > before }
+}
+
 // until waits until something is so that a fault is to do. It does not wait for ever: where the fault does nothing the
 // report says so.
 func (c *cluster) until(so func() bool) {
@@ -119,7 +125,7 @@ func (c *cluster) awaitMembers(group string, least, most int) {
 
 func (c *cluster) members(group string) int64 {
 	c.t.Helper()
-	return c.ask("members of "+group, func(ctx context.Context) (int64, error) {
+	return ask(c, "members of "+group, func(ctx context.Context) (int64, error) {
 		found, err := kadm.NewClient(c.client).DescribeGroups(ctx, group)
 		if err == nil {
 			err = found.Error()
@@ -137,13 +143,12 @@ type partition struct {
 // leaders returns the broker that leads each partition, by the brokers' ids.
 func (c *cluster) leaders() map[partition]int32 {
 	c.t.Helper()
-	leaders := map[partition]int32{}
-	c.ask("leaders", func(ctx context.Context) (int64, error) {
+	return ask(c, "leaders", func(ctx context.Context) (map[partition]int32, error) {
+		leaders := map[partition]int32{}
 		topics, err := kadm.NewClient(c.client).ListTopicsWithInternal(ctx)
 		topics.EachPartition(func(p kadm.PartitionDetail) { leaders[partition{p.Topic, p.Partition}] = p.Leader })
-		return 0, err
+		return leaders, err
 	})
-	return leaders
 }
 
 // led is how many partitions a broker leads.

@@ -155,11 +155,11 @@ func terminateSessions(c *cluster) {
 }
 
 func readOnly(c *cluster) {
-	seen := c.logged(isReadOnly)
+	seen := c.more(logged(isReadOnly))
 	c.administer("alter system set default_transaction_read_only = on")
 	c.administer("select pg_reload_conf()")
 	c.wait(time.Second, 3*time.Second)
-	c.until(func() bool { return c.logged(isReadOnly) > seen })
+	c.until(seen)
 	c.administer("alter system reset default_transaction_read_only")
 	c.administer("select pg_reload_conf()")
 }
@@ -168,10 +168,10 @@ func fillDisk(c *cluster) string {
 	if c.disk.reason != "" {
 		return c.disk.reason
 	}
-	seen := c.logged(isFull)
+	seen := c.more(logged(isFull))
 	c.disk.fill()
 	c.wait(2*time.Second, 4*time.Second)
-	c.until(func() bool { return c.logged(isFull) > seen })
+	c.until(seen)
 	c.disk.clear()
 	return ""
 }

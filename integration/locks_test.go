@@ -43,8 +43,8 @@ func (c *cluster) execute(ctx context.Context, connection *pgx.Conn, statements 
 // the checkpoint of one. It leaves it to that commit to find out, which it does after a second.
 func deadlock(c *cluster) {
 	const enough, most = 3, 20
-	seen := c.logged(isDeadlock)
-	for n := 0; n < enough || n < most && c.logged(isDeadlock) == seen; n++ {
+	seen := c.more(logged(isDeadlock))
+	for n := 0; n < enough || n < most && !seen(); n++ {
 		of := written[c.random.IntN(len(written))]
 		c.session(func(ctx context.Context, connection *pgx.Conn) {
 			c.execute(ctx, connection, "set deadlock_timeout = '1min'", "begin", "select from "+of.table+" for update")
@@ -80,11 +80,11 @@ func (c *cluster) awaitBlocked(pid uint32) {
 
 // holdLocks keeps commits waiting for longer than they do.
 func holdLocks(c *cluster) {
-	of, seen := written[c.random.IntN(len(written))], c.logged(isHeld)
+	of, seen := written[c.random.IntN(len(written))], c.more(logged(isHeld))
 	c.session(func(ctx context.Context, connection *pgx.Conn) {
 		c.execute(ctx, connection, "begin", "select from "+of.table+" for update")
 		c.wait(lockTimeout+time.Second, lockTimeout+3*time.Second)
-		c.until(func() bool { return c.logged(isHeld) > seen })
+		c.until(seen)
 		c.execute(ctx, connection, "rollback")
 	})
 }
@@ -105,11 +105,11 @@ func serialize(c *cluster) {
 	restartAll(c)
 	c.awaitProgress()
 	const enough, most = 20, 400
-	seen := c.logged(isNotSerial)
+	seen := c.more(logged(isNotSerial))
 	c.session(func(ctx context.Context, connection *pgx.Conn) {
 		// It is left to the commits to find out about deadlocks, too.
 		c.execute(ctx, connection, "set deadlock_timeout = '1min'")
-		for n := 0; n < enough || n < most && c.logged(isNotSerial) == seen; n++ {
+		for n := 0; n < enough || n < most && !seen(); n++ {
 			of := written[c.random.IntN(len(written))]
 			c.execute(ctx, connection, "begin", "update "+of.table+" set "+of.column+" = "+of.column)
 			c.wait(0, 100*time.Millisecond)

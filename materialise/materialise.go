@@ -32,9 +32,8 @@ type Config[K, V any] struct {
 	Tables Tables
 	// Function is called with each message, tombstones too, in the order of its partition, and returns what is to be
 	// changed, in order. The headers are only valid during the call; key and value may be kept, unless their format is
-	// format.Borrowed. The rows must not be changed
-	// after it. An error means that the message could not be handled: none of its changes is made then. A row that the
-	// database refuses is such an error, one that trying again does not help.
+	// format.Borrowed. The rows must not be changed after it. An error means that the message could not be handled: none of
+	// its changes is made then. A row that the database refuses is such an error, one that trying again does not help.
 	//
 	// Two partitions may change one row, in either order, where the row's primary key is not the message's key.
 	Function func(ctx context.Context, in topic.Message[K, V]) (Changes, error)

@@ -37,8 +37,8 @@ type Reset struct {
 	// Table is the state table whose rows are all deleted; empty deletes none.
 	Table string
 	// KeepOutputs keeps outputs that may not have been acknowledged, and Checkpoint.Updated, which tells how old they are: the
-	// next claim sends them, as what they are. Without it they are forgotten. What outputs are sent as from then on is forgotten either way, and the next claim takes a new
-	// identity.
+	// next claim sends them, as what they are. Without it they are forgotten. What outputs are sent as from then on is
+	// forgotten either way, and the next claim takes a new identity.
 	KeepOutputs bool
 }
 

@@ -344,22 +344,7 @@ func TestStoreThatWentBackInTime(t *testing.T) {
 			require.ErrorIs(t, r.failure(r.start(log, r.store, countFunction(t, runtime.Options{}))), runtime.ErrStoreBehind)
 		})
 	})
-	t.Run("the process itself knows", func(t *testing.T) {
-		inRig(t, 1, func(r *rig) {
-			r.putMany(10, 4)
-			log := &faultyLog{Log: r.log, committed: noneCommitted}
-			f := countFunction(t, runtime.Options{})
-			f.DeadLetter, f.Outputs = nil, nil
-			apply := f.Apply
-			f.Apply = dropping(apply)
-			restore := r.store.Snapshot()
-			e := r.start(log, r.store, f)
-			r.await("the state", func() bool { return r.checkpoint(0).Next == 10 })
-			restore()
-			r.putMany(1, 4)
-			require.ErrorIs(t, r.failure(e), runtime.ErrStoreBehind)
-		})
-	})
+	t.Run("the process itself knows", aProcessKnowsOfItself)
 	t.Run("an empty store", func(t *testing.T) {
 		inRig(t, 1, func(r *rig) {
 			r.putMany(10, 4)
@@ -368,6 +353,23 @@ func TestStoreThatWentBackInTime(t *testing.T) {
 			require.NoError(t, empty.Migrate(t.Context(), []runtime.StateTable{{Name: "word_count", Key: format.Text, State: format.Text}}))
 			require.ErrorIs(t, r.failure(r.start(r.log, empty, countFunction(t, runtime.Options{}))), runtime.ErrStoreBehind)
 		})
+	})
+}
+
+func aProcessKnowsOfItself(t *testing.T) {
+	inRig(t, 1, func(r *rig) {
+		r.putMany(10, 4)
+		log := &faultyLog{Log: r.log, committed: noneCommitted}
+		f := countFunction(t, runtime.Options{})
+		f.DeadLetter, f.Outputs = nil, nil
+		apply := f.Apply
+		f.Apply = dropping(apply)
+		restore := r.store.Snapshot()
+		e := r.start(log, r.store, f)
+		r.await("the state", func() bool { return r.checkpoint(0).Next == 10 })
+		restore()
+		r.putMany(1, 4)
+		require.ErrorIs(t, r.failure(e), runtime.ErrStoreBehind)
 	})
 }
 

@@ -38,9 +38,10 @@ type Config[K, V, S any] struct {
 	// now on and what is to be written.
 	//
 	// A key never seen has the zero state, and returning the zero state deletes the key's row: absent and zero are one
-	// thing. Zero is S's zero value, or what an IsZero method of S says. The headers are only
-	// valid during the call; key and value may be kept. An error means that the message could not be handled: the state stays as it was and no record is written.
-	// For that, a function that can fail must not change in place what a state points to: maps, slices, pointers.
+	// thing. Zero is S's zero value, or what an IsZero method of S says. The headers are only valid during the
+	// call; key and value may be kept. An error means that the message could not be handled: the state stays as it was and no
+	// record is written. For that, a function that can fail must not change in place what a state points to: maps, slices,
+	// pointers.
 	//
 	// Where several partitions have messages of one key, it may be called while the rows of its keys are locked, and must then
 	// return within ten seconds: a database ends a transaction that is quiet for longer, and the batch is tried again.

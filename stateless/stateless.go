@@ -28,8 +28,8 @@ type Config[K, V any] struct {
 	// Outputs are the topics that it may write. A record for another topic is an error.
 	Outputs topic.List
 	// Function is called with each message, in the order of its partition, and returns what is to be written. The headers are
-	// only valid during the call; key and value may be kept, unless their format is format.Borrowed. An error means that the message could not be handled: none
-	// of the records is written then.
+	// only valid during the call; key and value may be kept, unless their format is format.Borrowed. An error means that the
+	// message could not be handled: none of the records is written then.
 	Function func(ctx context.Context, in topic.Message[K, V]) (topic.Records, error)
 	Options
 }

@@ -135,7 +135,8 @@ func Partitions(n int32) Option { return func(s *Spec) { s.Partitions = n } }
 // Compacted makes the topic one that keeps only the last record of each key, where flows creates it.
 func Compacted() Option { return func(s *Spec) { s.Compacted = true } }
 
-// PartitionBy replaces the default placement of keys, and of records without one, which p is given as nil. Every writer of the topic must agree on it, or joins break.
+// PartitionBy replaces the default placement of keys, and of records without one, which p is given as nil. Every writer of
+// the topic must agree on it, or joins break.
 func PartitionBy(p Partitioner) Option { return func(s *Spec) { s.Partition = p } }
 
 // Place returns the partition, of n, for a record with this key. Unless PartitionBy says otherwise, a nil key is placed on the

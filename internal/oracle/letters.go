@@ -22,7 +22,7 @@ type Letters struct{ copies Copying }
 
 // Input tells of a message that a function can't be applied to.
 func (l *Letters) Input(function string, r *kgo.Record) {
-	l.copies.Input(letter(function, place(r.Topic, strconv.Itoa(int(r.Partition)), strconv.FormatInt(r.Offset, 10)), r))
+	l.copies.Input(letter(function, place(r.Topic, r.Partition, r.Offset), r))
 }
 
 // Output tells of a dead letter, which has to say where it comes from.
@@ -51,7 +51,10 @@ func (o Oracle) letters(ctx context.Context, judge *Letters, places *Placing, fu
 	return nil
 }
 
-func place(topic, partition, offset string) string { return topic + "/" + partition + "/" + offset }
+// place is where a message is or says that it comes from: its partition and offset are numbers or the text of a header.
+func place(topic string, partition, offset any) string {
+	return fmt.Sprintf("%s/%v/%v", topic, partition, offset)
+}
 
 // letter is all that a dead letter must keep of a message.
 func letter(function, place string, r *kgo.Record) string {

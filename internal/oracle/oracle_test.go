@@ -220,18 +220,7 @@ func TestProgram(t *testing.T) {
 	_, err = connection.Exec(t.Context(), "create table word_count (key text, state bytea); insert into word_count values ('a', '3'), ('b', '1')")
 	require.NoError(t, err)
 
-	program := filepath.Join(t.TempDir(), "oracle")
-	built, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "./cmd/oracle").CombinedOutput()
-	require.NoError(t, err, "%s", built)
-	run := func() (string, int) {
-		command := exec.CommandContext(t.Context(), program)
-		command.Env = append(os.Environ(), "KAFKA_BROKERS="+o.Brokers[0], "POSTGRES_URL="+o.Database)
-		printed, err := command.CombinedOutput()
-		if err != nil {
-			require.ErrorAs(t, err, new(*exec.ExitError))
-		}
-		return string(printed), command.ProcessState.ExitCode()
-	}
+	run := program(t, o)
 	printed, status := run()
 	require.Zero(t, status, printed)
 	require.Equal(t, "counts: inputs 4, outputs 4: lost 0, doubled 0, reordered 0, wrong 0\n"+
@@ -259,6 +248,23 @@ func TestProgram(t *testing.T) {
 	printed, status = run()
 	require.Equal(t, 2, status, printed)
 	require.Contains(t, printed, "oracle: read rows: ")
+}
+
+// program builds the program; run runs it and returns what it prints, and its status.
+func program(t *testing.T, o Oracle) (run func() (string, int)) {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "oracle")
+	built, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "./cmd/oracle").CombinedOutput()
+	require.NoError(t, err, "%s", built)
+	return func() (string, int) {
+		command := exec.CommandContext(t.Context(), program)
+		command.Env = append(os.Environ(), "KAFKA_BROKERS="+o.Brokers[0], "POSTGRES_URL="+o.Database)
+		printed, err := command.CombinedOutput()
+		if err != nil {
+			require.ErrorAs(t, err, new(*exec.ExitError))
+		}
+		return string(printed), command.ProcessState.ExitCode()
+	}
 }
 
 func produce(t *testing.T, client *kgo.Client, topic, key, value string) *kgo.Record {

@@ -24,21 +24,15 @@ const partitionsOfKeys = "partitions of keys"
 // WordCount judges the words of lines, the counts of words, and the dead letters: lines that are no text must become one
 // each, and nothing else.
 func (o Oracle) WordCount(ctx context.Context) (map[string]Report, error) {
-	var places Placing
-	words, err := o.words(ctx, "lines", "words", &places)
+	var (
+		places  Placing
+		letters Letters
+	)
+	words, err := o.words(ctx, "lines", "words", &places, &letters)
 	if err != nil {
 		return nil, err
 	}
 	counts, err := o.counts(ctx, "words", "counts", "word_count", &places)
-	if err != nil {
-		return nil, err
-	}
-	var letters Letters
-	err = o.Each(ctx, "lines", func(r *kgo.Record) {
-		if !isText(r) {
-			letters.Input("split", r)
-		}
-	})
 	if err != nil {
 		return nil, err
 	}
@@ -67,11 +61,13 @@ func (o Oracle) counts(ctx context.Context, input, output, table string, places 
 	return judge.Report(), err
 }
 
-// words judges the words of a topic that were taken out of the lines of another, each with itself for a key.
-func (o Oracle) words(ctx context.Context, input, output string, places *Placing) (Report, error) {
+// words judges the words of a topic that were taken out of the lines of another, each with itself for a key, and tells letters
+// of the lines that have none to give.
+func (o Oracle) words(ctx context.Context, input, output string, places *Placing, letters *Letters) (Report, error) {
 	var judge Copying
 	err := o.Each(ctx, input, func(r *kgo.Record) {
 		if !isText(r) {
+			letters.Input("split", r)
 			return
 		}
 		for word := range strings.FieldsSeq(string(r.Value)) {

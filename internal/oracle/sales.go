@@ -70,7 +70,7 @@ func (e envelope) lane(id string) string {
 }
 
 func (e envelope) String() string {
-	return letter(e.side, fmt.Sprintf("%s/%d/%d", e.topic, e.partition, e.offset),
+	return letter(e.side, place(e.topic, e.partition, e.offset),
 		&kgo.Record{Key: e.key, Value: e.value, Headers: e.headers, Timestamp: time.UnixMilli(e.timestamp)})
 }
 

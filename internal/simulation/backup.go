@@ -25,17 +25,27 @@ func (w *world) makeBackup() {
 
 // checkpoints returns all there are; nil where the store is down.
 func (w *world) checkpoints() map[runtime.CheckpointKey]runtime.Checkpoint {
+	rows, err := w.orderedCheckpoints(context.Background())
+	if err != nil {
+		return nil
+	}
 	checkpoints := map[runtime.CheckpointKey]runtime.Checkpoint{}
-	for _, f := range w.functions {
-		rows, err := w.store.Checkpoints(context.Background(), f.Name)
-		if err != nil {
-			return nil
-		}
-		for _, row := range rows {
-			checkpoints[row.CheckpointKey] = row
-		}
+	for _, row := range rows {
+		checkpoints[row.CheckpointKey] = row
 	}
 	return checkpoints
+}
+
+// orderedCheckpoints returns them in the order of the functions.
+func (w *world) orderedCheckpoints(ctx context.Context) (all []runtime.Checkpoint, _ error) {
+	for _, f := range w.functions {
+		rows, err := w.store.Checkpoints(ctx, f.Name)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, rows...)
+	}
+	return all, nil
 }
 
 // position is the offset of a checkpoint; one that was never committed is at the start.
@@ -90,8 +100,8 @@ func (w *world) goBack(ctx context.Context, back bool) error {
 	if err := w.failed(); err != nil {
 		return err
 	}
-	if !errors.Is(p.err, runtime.ErrStoreBehind) {
-		return fmt.Errorf("the store went back in time and nobody noticed: %w", errors.Join(p.err, errWrong))
+	if !errors.Is(p.err(), runtime.ErrStoreBehind) {
+		return fmt.Errorf("the store went back in time and nobody noticed: %w", errors.Join(p.err(), errWrong))
 	}
 	if w.outputCount() != counts {
 		// Other partitions, which are not behind, have nothing to do.
@@ -114,16 +124,14 @@ func (w *world) goBackAwake(ctx context.Context) error {
 			break
 		}
 	}
-	for _, f := range w.functions {
-		rows, err := w.store.Checkpoints(ctx, f.Name)
-		if err != nil {
-			return err
-		}
-		for _, row := range rows {
-			if before, ok := lost[row.CheckpointKey]; ok && row.Next > before {
-				return fmt.Errorf("%s went on at offset %d of %s in a store that had gone back to %d: %w",
-					f.Name, row.Next, textOfPartition(row.TopicPartition), before, errWrong)
-			}
+	rows, err := w.orderedCheckpoints(ctx)
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		if before, ok := lost[row.CheckpointKey]; ok && row.Next > before {
+			return fmt.Errorf("%s went on at offset %d of %s in a store that had gone back to %d: %w",
+				row.Function, row.Next, textOfPartition(row.TopicPartition), before, errWrong)
 		}
 	}
 	return nil

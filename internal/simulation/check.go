@@ -289,15 +289,13 @@ func (w *world) outputCount() (n int) {
 
 // undoubted looks that an app that was stopped in peace leaves nothing pending.
 func (w *world) undoubted(ctx context.Context) error {
-	for _, f := range w.functions {
-		rows, err := w.store.Checkpoints(ctx, f.Name)
-		if err != nil {
-			return err
-		}
-		for _, row := range rows {
-			if pendingOf(row.Pending) > 0 {
-				return fmt.Errorf("function %s has pending outputs in the end: %w", f.Name, errWrong)
-			}
+	rows, err := w.orderedCheckpoints(ctx)
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		if pendingOf(row.Pending) > 0 {
+			return fmt.Errorf("function %s has pending outputs in the end: %w", row.Function, errWrong)
 		}
 	}
 	return nil

@@ -24,10 +24,9 @@ type process struct {
 	follow func()
 	// died is closed when the process crashes.
 	died chan struct{}
-	// ended is closed when all engines have returned, with errs, which err has together.
+	// ended is closed when all engines have returned, with errs.
 	ended chan struct{}
 	errs  []error
-	err   error
 
 	mutex  sync.Mutex
 	dead   bool
@@ -59,7 +58,6 @@ func (w *world) launch(ctx context.Context) *process {
 	w.running.Go(func() {
 		defer cancel()
 		p.errs = p.run(ctx)
-		p.err = errors.Join(p.errs...)
 		p.gone()
 		close(p.ended)
 	})
@@ -99,6 +97,9 @@ func (p *process) ports(function int) Ports {
 // lane is that of the process as a whole.
 func (p *process) lane() lane { return lane{process: p.number, kind: grouping} }
 
+// err is what the engines have returned together.
+func (p *process) err() error { return errors.Join(p.errs...) }
+
 func (p *process) name() string { return fmt.Sprint("process ", p.number) }
 
 // gone notes that a process has ended; only those that crashed may do so with an error, and all when the store is behind.
@@ -111,14 +112,14 @@ func (p *process) gone() {
 	switch {
 	case p.crashed():
 		return
-	case (errors.Is(p.err, runtime.ErrStoreBehind) || errors.Is(p.err, runtime.ErrDeleted)) && wentBack:
+	case (errors.Is(p.err(), runtime.ErrStoreBehind) || errors.Is(p.err(), runtime.ErrDeleted)) && wentBack:
 		// What the store knows of may be deleted by now.
-		w.tell(p.lane(), "process %d ends: %v", p.number, p.err)
+		w.tell(p.lane(), "process %d ends: %v", p.number, p.err())
 		w.notice()
-	case errors.Is(p.err, runtime.ErrStoreBehind):
-		w.fail(fmt.Errorf("process %d: false alarm: %w", p.number, p.err))
-	case p.err != nil:
-		w.tell(p.lane(), "process %d ends: %v", p.number, p.err)
+	case errors.Is(p.err(), runtime.ErrStoreBehind):
+		w.fail(fmt.Errorf("process %d: false alarm: %w", p.number, p.err()))
+	case p.err() != nil:
+		w.tell(p.lane(), "process %d ends: %v", p.number, p.err())
 		if err := w.stopped(p); err != nil {
 			w.fail(fmt.Errorf("process %d ended: %w", p.number, err))
 		}
